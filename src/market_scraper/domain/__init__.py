@@ -1,0 +1,1 @@
+"""What is true without any computer: no I/O, no clock, no environment."""

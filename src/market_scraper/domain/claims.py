@@ -1,0 +1,48 @@
+"""What may be claimed of a position now, given how far the tape is whole."""
+
+import math
+
+import msgspec
+
+from market_scraper.domain.positions import Cause, Position, PositionState, TapeMark
+
+EXACT_MAX_AGE_MS = 5_000
+"""Default of `positions.exact_max_age_seconds`."""
+
+
+class Claim(msgspec.Struct, frozen=True, gc=False):
+    """The state that an answer may show, true as of `as_of_ms`."""
+
+    state: PositionState
+    doubt: float | None  # chance that the size is wrong, for unsure; None for all others
+    because: Cause | None
+    since_ms: int | None
+    as_of_ms: int
+
+
+def claim(position: Position, mark: TapeMark, venue_now_ms: int, *, exact_max_age_ms: int = EXACT_MAX_AGE_MS) -> Claim:
+    """Say what is known of `position` when the tape stands at `mark` and the venue's clock at `venue_now_ms`.
+
+    Both must come from one applied prefix of the coin's stream. `as_of` is the newest block up to which all of
+    the trader's prints are in: the watermark, or the position's own fact where that is newer.
+    """
+    as_of = max(mark.watermark_ms, position.t_ms)
+    if position.state is PositionState.UNKNOWN:
+        return Claim(PositionState.UNKNOWN, None, None, None, as_of)
+    missed = [gap for gap in mark.gaps if gap.until_ms > position.epoch_ms]
+    stale = venue_now_ms - as_of > exact_max_age_ms
+    if position.state is PositionState.EXACT and mark.halted_since_ms is not None:
+        return Claim(PositionState.UNSURE, 1.0, Cause.HALT, mark.halted_since_ms, as_of)
+    if position.state is PositionState.EXACT and not missed and not stale and mark.epoch_ms <= position.epoch_ms:
+        return Claim(PositionState.EXACT, None, None, None, as_of)
+
+    unheard_ms = sum(gap.until_ms - gap.since_ms for gap in missed) + (max(0, venue_now_ms - as_of) if stale else 0)
+    grown = -math.expm1(-position.change_rate * unheard_ms / 1000)
+    doubt = 1 - (1 - (position.doubt or 0.0)) * (1 - grown)
+    if position.state is PositionState.UNSURE:
+        return Claim(PositionState.UNSURE, doubt, position.because, position.since_ms, as_of)
+    if missed:
+        return Claim(PositionState.UNSURE, doubt, Cause.GAP, missed[0].since_ms, as_of)
+    if stale:
+        return Claim(PositionState.UNSURE, doubt, Cause.STALE, as_of, as_of)
+    return Claim(PositionState.UNSURE, 1.0, Cause.GAP, position.epoch_ms, as_of)  # older gaps are forgotten

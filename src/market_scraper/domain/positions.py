@@ -1,0 +1,101 @@
+"""Positions: what an account answer says, what the ledger knows, and what may be claimed of it now."""
+
+from enum import StrEnum
+
+import msgspec
+
+from market_scraper.domain.values import Address, Symbol, coins
+
+
+class PositionState(StrEnum):
+    """How well we know coin, side and size of a position."""
+
+    EXACT = "exact"  # the truth after all blocks up to `as_of`
+    UNSURE = "unsure"  # was known; may have changed, with a doubt that says how likely
+    INFERRED = "inferred"  # the leaderboard alone says "has a position": no side, no size, no vote
+    UNKNOWN = "unknown"  # seen on the tape, no base yet
+
+
+class Cause(StrEnum):
+    """Why a fact was published, or why a position is not exact."""
+
+    PRINT = "print"  # a match on the tape
+    LATE = "late"  # a match that came after claims had passed it: a correction
+    BASE = "base"  # a snapshot made it exact
+    DRIFT = "drift"  # a snapshot and the tape contradict each other
+    CANDIDATES = "candidates"  # several bases still fit
+    GAP = "gap"  # prints may be missing
+    STALE = "stale"  # the watermark is too old to say "now"
+    HALT = "halt"  # settled, halted, delisted, or open interest gone
+    ODD_SIZE = "odd_size"  # the venue said a size that is no whole number of lots
+
+
+class SnapshotPosition(msgspec.Struct, frozen=True, kw_only=True):
+    """One coin of an account answer, as the venue reported it."""
+
+    symbol: Symbol
+    lots: int | None  # signed: long > 0; None when the size is no whole number of lots
+    entry_px: float | None  # USD
+    leverage: int | None  # times
+    liquidation_px: float | None  # USD; None = none
+    unrealized_pnl: float | None  # USD
+
+
+class AccountSnapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """One `clearinghouseState`. It speaks for its own dex only; there, an absent coin is flat."""
+
+    trader: Address
+    dex: str
+    time_ms: int  # the node's stamp; the true cut lies within the join window around it
+    account_value: float  # USD
+    positions: tuple[SnapshotPosition, ...]
+
+
+class Position(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What the ledger knew of one trader's position in one coin after one fact.
+
+    Sizes are whole lots of 10**-sz_decimals coins, signed (long > 0). `state` is what it was at the fact;
+    what may be claimed *now* depends on the tape too: see `domain.claims.claim`.
+    """
+
+    trader: Address
+    symbol: Symbol
+    sz_decimals: int
+    lots: int | None  # None = no known base
+    net_lots: int  # net of all prints seen since the trader was first seen (what `unknown` has to show)
+    state: PositionState  # exact, unsure or unknown
+    doubt: float | None  # at the fact, for unsure: 0..1; None for exact and unknown
+    because: Cause | None  # why it is not exact; None for exact and unknown
+    since_ms: int | None  # unsure since
+    epoch_ms: int  # the whole stretch of tape that the state leans on began here
+    change_rate: float  # changes a second, shrunk to everyone's: what doubt grows by
+    entry_px: float | None  # USD, None when flat or unsure
+    leverage: int | None  # as of confirmed_ms; None once the size has changed since
+    liquidation_px: float | None  # likewise
+    confirmed_ms: int | None  # the stamp of the last account answer that agreed
+    account_value: float | None  # USD, as of the last account answer
+    t_ms: int  # block time (for a snapshot: the watermark) at which this became true
+    tid: int  # the fact's last print; 0 for snapshots and gaps
+    version: int  # rises with every fact of this coin, over restarts too
+
+    @property
+    def size(self) -> float | None:
+        """Signed coins, or None where no base is known."""
+        return None if self.lots is None else coins(self.lots, self.sz_decimals)
+
+
+class TapeGap(msgspec.Struct, frozen=True, gc=False):
+    """A stretch of one coin's tape that nobody heard: (since_ms, until_ms]. Blocks up to since_ms are whole."""
+
+    since_ms: int
+    until_ms: int
+
+
+class TapeMark(msgspec.Struct, frozen=True, kw_only=True):
+    """How far one coin's tape is whole, and where it was not."""
+
+    symbol: Symbol
+    watermark_ms: int  # the newest block time up to which the tape is whole
+    epoch_ms: int  # where the present whole stretch began (the end of the last gap)
+    gaps: tuple[TapeGap, ...] = ()  # oldest first, the last 256
+    halted_since_ms: int | None = None  # the market is delisted, halted or without open interest since

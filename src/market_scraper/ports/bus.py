@@ -1,0 +1,71 @@
+"""The event bus: at least once, in order per key, bounded."""
+
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+import msgspec
+
+from market_scraper.domain.events import Event
+
+
+class Envelope(msgspec.Struct, frozen=True, gc=False):
+    """One event on its way. `seq` is given at publishing: strictly increasing over all events, with holes."""
+
+    seq: int
+    key: str
+    event: Event
+    attempt: int = 1  # 2 and more: it was delivered before and not acknowledged
+
+
+class Inbox(Protocol):
+    """One group's unread events of the kinds it asked for. Unread ones wait; when full, publishers wait."""
+
+    async def take(self, limit: int = 500) -> Sequence[Envelope]:
+        """Wait for at least one event and give up to `limit`, in order of publishing within each key."""
+        ...
+
+    def ack(self, envelopes: Sequence[Envelope]) -> None:
+        """Say that the effect is done; unknown or repeated acknowledgements are ignored."""
+        ...
+
+    def retry(self, envelopes: Sequence[Envelope]) -> None:
+        """Put events back in front, to be taken again before anything later of their key."""
+        ...
+
+    async def park(self, envelope: Envelope, reason: str) -> None:
+        """Give up on an event that fails deterministically: acknowledge it and count it as a dead letter."""
+        ...
+
+
+class Bus(Protocol):
+    """Carries events from rooms that know to rooms that do."""
+
+    async def publish(self, events: Sequence[Event]) -> None:
+        """Hand events over, in this order; waits while any subscribed group's inbox is full."""
+        ...
+
+    def subscribe(self, group: str, *kinds: type[Event], size: int = 10_000) -> AbstractAsyncContextManager[Inbox]:
+        """Open an inbox for events published from now on. Leaving the block unsubscribes.
+
+        Two inboxes of one group share its events; each group gets every event.
+        """
+        ...
+
+    def follow(self, *kinds: type[Event], size: int = 10_000) -> AbstractAsyncContextManager[Inbox]:
+        """Like subscribe, with a cursor of one's own and no group; nothing needs acknowledging."""
+        ...
+
+    @property
+    def newest_seq(self) -> int:
+        """The newest number given (0 before the first)."""
+        ...
+
+    @property
+    def oldest_seq(self) -> int:
+        """The first number this bus can have given in its present life: older ones cannot be resumed from."""
+        ...
+
+    def stats(self) -> dict[str, int]:
+        """Counters by name: published, delivered, acknowledged, retried, parked, and `waiting_<group>`."""
+        ...
