@@ -17,7 +17,7 @@ class _Event(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     known_at_ms: int
 
 
-class PositionChanged(_Event, gc=False):
+class PositionChanged(_Event, frozen=True, kw_only=True, gc=False):
     """One trader's position in one coin after one block (or one account answer); absolute before and after."""
 
     after: Position
@@ -27,20 +27,20 @@ class PositionChanged(_Event, gc=False):
     merged: int = 0  # facts that were merged into this one while the bus was full
 
 
-class TapeAdvanced(_Event):
+class TapeAdvanced(_Event, frozen=True, kw_only=True):
     """All facts of this coin up to `mark.watermark_ms` have been published before this."""
 
     mark: TapeMark
     venue_offset_ms: int  # venue's clock minus ours, as frame times show
 
 
-class TapeGapped(_Event):
+class TapeGapped(_Event, frozen=True, kw_only=True):
     """Prints were lost: every position of the coin is unsure since the last of `mark.gaps` began."""
 
     mark: TapeMark
 
 
-class CandlesClosed(_Event):
+class CandlesClosed(_Event, frozen=True, kw_only=True):
     """Closed bars of one series, oldest first; never a forming one."""
 
     symbol: Symbol
@@ -48,7 +48,7 @@ class CandlesClosed(_Event):
     candles: tuple[Candle, ...]
 
 
-class CandleFormed(_Event):
+class CandleFormed(_Event, frozen=True, kw_only=True):
     """The bar that is still forming, as of now: shown, never stored."""
 
     symbol: Symbol
@@ -56,19 +56,19 @@ class CandleFormed(_Event):
     candle: Candle
 
 
-class MarketsListed(_Event):
+class MarketsListed(_Event, frozen=True, kw_only=True):
     """The collected markets as listed; comes at start and whenever a listing changes."""
 
     markets: tuple[Market, ...]
 
 
-class MarketContextChanged(_Event):
+class MarketContextChanged(_Event, frozen=True, kw_only=True):
     """Mark, mid and open interest of one collected market."""
 
     context: MarketContext
 
 
-class LeaderboardCaptured(_Event):
+class LeaderboardCaptured(_Event, frozen=True, kw_only=True):
     """A slice of one leaderboard pull: part `part` of `parts` (from 0); all parts share `captured_at_ms`."""
 
     captured_at_ms: int
@@ -77,7 +77,7 @@ class LeaderboardCaptured(_Event):
     rows: tuple[LeaderboardRow, ...]
 
 
-class TradersRated(_Event):
+class TradersRated(_Event, frozen=True, kw_only=True):
     """A slice of one pull's ratings, in the same parts and order as its LeaderboardCaptured.
 
     Published once the whole pull is known, for `tracked` is chosen among all of them.
@@ -89,26 +89,26 @@ class TradersRated(_Event):
     traders: tuple[RatedTrader, ...]
 
 
-class TraderChosen(_Event):
+class TraderChosen(_Event, frozen=True, kw_only=True):
     """The user tracked or untracked a trader by hand."""
 
     trader: Address
     choice: Choice
 
 
-class SignalGenerated(_Event):
+class SignalGenerated(_Event, frozen=True, kw_only=True):
     """A symbol's aggregated signal."""
 
     signal: Signal
 
 
-class TraderSignalGenerated(_Event):
+class TraderSignalGenerated(_Event, frozen=True, kw_only=True):
     """One tracked trader acted."""
 
     signal: TraderSignal
 
 
-class ComponentReported(_Event):
+class ComponentReported(_Event, frozen=True, kw_only=True):
     """How one component is doing. Health is judged from `last_success_ms` against `allowed_age_s`."""
 
     name: str

@@ -86,4 +86,4 @@ def iso(ms: int) -> str:
 
 def coins(lots: int, sz_decimals: int) -> float:
     """A signed size in coins from whole lots of 10**-sz_decimals; the nearest float to the exact decimal."""
-    return lots / 10**sz_decimals
+    return float(lots / 10**sz_decimals)
