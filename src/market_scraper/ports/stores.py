@@ -5,7 +5,7 @@ milliseconds since the epoch (UTC). `before` is the key of the last item of the 
 unless they say otherwise. `known_by_ms` leaves out what became known later than that.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -277,4 +277,15 @@ class Store(Protocol):
 
     async def check(self) -> None:
         """Answer, or raise StoreError."""
+        ...
+
+
+class RowSink(Protocol):
+    """Takes rows that may wait a while to be stored together (`storage.buffer`)."""
+
+    async def put(self, rows: Sequence[Row], on_stored: Callable[[], None]) -> None:
+        """Queue rows; `on_stored` is called once, after all of them are committed, in the order of putting.
+
+        Waits while the buffer is full; a store that is away is waited for, never skipped.
+        """
         ...
