@@ -37,7 +37,8 @@ def claim(position: Position, mark: TapeMark, venue_now_ms: int, *, exact_max_ag
         return Claim(PositionState.EXACT, None, None, None, as_of)
 
     unheard_ms = sum(gap.until_ms - gap.since_ms for gap in missed) + (max(0, venue_now_ms - as_of) if stale else 0)
-    grown = -math.expm1(-position.change_rate * unheard_ms / 1000)
+    heard_until = missed[0].since_ms if missed else as_of
+    grown = -math.expm1(-change_rate(position, mark, heard_until) * unheard_ms / 1000)
     doubt = 1 - (1 - (position.doubt or 0.0)) * (1 - grown)
     if position.state is PositionState.UNSURE:
         return Claim(PositionState.UNSURE, doubt, position.because, position.since_ms, as_of)

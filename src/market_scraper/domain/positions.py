@@ -68,7 +68,8 @@ class Position(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     because: Cause | None  # why it is not exact; None for exact and unknown
     since_ms: int | None  # unsure since
     epoch_ms: int  # the whole stretch of tape that the state leans on began here
-    change_rate: float  # changes a second, shrunk to everyone's: what doubt grows by
+    changes: int  # blocks in which it changed since watched_from_ms: with the mark's prior, what doubt grows by
+    watched_from_ms: int  # block time from which on the trader's prints are counted
     entry_px: float | None  # USD, None when flat or unsure
     leverage: int | None  # as of confirmed_ms; None once the size has changed since
     liquidation_px: float | None  # likewise
@@ -92,10 +93,16 @@ class TapeGap(msgspec.Struct, frozen=True, gc=False):
 
 
 class TapeMark(msgspec.Struct, frozen=True, kw_only=True):
-    """How far one coin's tape is whole, and where it was not."""
+    """How far one coin's tape is whole, and where it was not.
+
+    `rate_shape` and `rate_watch_s` are the Gamma prior of how often a trader of this coin changes: everyone's mean
+    rate is rate_shape / rate_watch_s changes a second.
+    """
 
     symbol: Symbol
     watermark_ms: int  # the newest block time up to which the tape is whole
     epoch_ms: int  # where the present whole stretch began (the end of the last gap)
     gaps: tuple[TapeGap, ...] = ()  # oldest first, the last 256
+    rate_shape: float = 0.25
+    rate_watch_s: float = 600.0
     halted_since_ms: int | None = None  # the market is delisted, halted or without open interest since
