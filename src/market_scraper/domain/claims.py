@@ -4,7 +4,7 @@ import math
 
 import msgspec
 
-from market_scraper.domain.positions import Cause, Position, PositionState, TapeMark
+from market_scraper.domain.positions import Cause, Position, PositionState, TapeGap, TapeMark
 
 EXACT_MAX_AGE_MS = 5_000
 """Default of `positions.exact_max_age_seconds`."""
@@ -20,6 +20,12 @@ class Claim(msgspec.Struct, frozen=True, gc=False):
     as_of_ms: int
 
 
+def change_rate(position: Position, mark: TapeMark, heard_until_ms: int) -> float:
+    """The trader's changes a second, shrunk to everyone's: the mean of the Gamma-Poisson posterior."""
+    watched_s = max(0, heard_until_ms - position.watched_from_ms) / 1000
+    return (mark.rate_shape + position.changes) / (mark.rate_watch_s + watched_s)
+
+
 def claim(position: Position, mark: TapeMark, venue_now_ms: int, *, exact_max_age_ms: int = EXACT_MAX_AGE_MS) -> Claim:
     """Say what is known of `position` when the tape stands at `mark` and the venue's clock at `venue_now_ms`.
 
@@ -29,7 +35,9 @@ def claim(position: Position, mark: TapeMark, venue_now_ms: int, *, exact_max_ag
     as_of = max(mark.watermark_ms, position.t_ms)
     if position.state is PositionState.UNKNOWN:
         return Claim(PositionState.UNKNOWN, None, None, None, as_of)
-    missed = [gap for gap in mark.gaps if gap.until_ms > position.epoch_ms]
+    missed: list[TapeGap] = []
+    if mark.epoch_ms > position.epoch_ms:
+        missed = [gap for gap in mark.gaps if gap.until_ms > position.epoch_ms]
     stale = venue_now_ms - as_of > exact_max_age_ms
     if position.state is PositionState.EXACT and mark.halted_since_ms is not None:
         return Claim(PositionState.UNSURE, 1.0, Cause.HALT, mark.halted_since_ms, as_of)
