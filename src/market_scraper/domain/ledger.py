@@ -1,0 +1,505 @@
+"""Everyone's position in one coin: size now = base + net of all prints since we began to listen.
+
+Prints move the net at once. Account answers reveal the base, by *joining*: the node that answers may lag and its
+stamp may be skewed, so the answer's true cut through the tape lies somewhere in stamp ± window, and each block in
+that window gives one candidate base. Successive candidate sets are intersected. One left: exact. Several: ask again.
+None: something changed off the tape or a print was lost, which is drift: unsure until a second answer agrees.
+An answer never overwrites a size. The true base is in every set, so one element left is the truth.
+
+Sizes are whole lots, signed by the place in `users` (first bought, second sold). No I/O, no clock.
+"""
+
+import heapq
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from market_scraper.domain.events import PositionChanged
+from market_scraper.domain.market import PRICE_AND_SIZE_DECIMALS, Market, Print
+from market_scraper.domain.positions import AccountSnapshot, Cause, Position, PositionState, TapeGap
+from market_scraper.domain.tape import Advance
+from market_scraper.domain.values import Address
+
+RING_MS = 30_000
+"""How far back a trader's own prints are kept for joining: an answer older than that is refused."""
+
+PRUNE_ABOVE = 64
+
+
+@dataclass(slots=True)
+class Book:
+    """What is known of one trader in this coin. `lots` = base + net, where a base is known."""
+
+    trader: Address
+    net: int = 0
+    seen_net: int = 0  # net since first seen, over restarts: what `unknown` shows
+    base: int | None = None
+    fits: frozenset[int] | None = None  # bases that every answer of this epoch allows; None = no answer yet
+    state: PositionState = PositionState.UNKNOWN
+    because: Cause | None = None
+    doubt: float | None = None
+    since_ms: int | None = None
+    epoch_ms: int = 0
+    recent: list[tuple[int, int, float]] = field(default_factory=list)  # (block time, net lots, mean price)
+    forgot_ms: int = -1  # prints at or before it are no longer in `recent`
+    cost: int | None = None  # micro-dollars paid for the open size; None = unsure
+    leverage: int | None = None
+    liquidation_px: float | None = None
+    account_value: float | None = None
+    confirmed_ms: int | None = None  # stamp of the last answer that agreed
+    answered_ms: int = -1  # stamp of the last answer that was judged
+    changes: int = 0
+    watched_from_ms: int = 0
+    t_ms: int = 0
+    tid: int = 0
+    counted_to_ms: int = -1  # after a restart: prints at or before it are in the stored size
+    version: int = 0
+
+    @property
+    def lots(self) -> int | None:
+        """The size, in lots; None where no base is known."""
+        return None if self.base is None else self.base + self.net
+
+    def net_at(self, cut_ms: int) -> int:
+        """The net after all blocks up to `cut_ms` (not before `forgot_ms`)."""
+        net = self.net
+        for t_ms, lots, _ in reversed(self.recent):
+            if t_ms <= cut_ms:
+                break
+            net -= lots
+        return net
+
+
+@dataclass(slots=True)
+class LedgerCounts:
+    """What happened so far, for health and metrics."""
+
+    judged: int = 0
+    joined: int = 0  # became exact
+    confirmed: int = 0  # were exact and agreed
+    several: int = 0
+    drift: int = 0
+    odd: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+    offsets_ms: Counter[int] = field(default_factory=Counter)  # where in the window matches fall, in 250 ms steps
+
+
+@dataclass(slots=True, order=True)
+class _Due:
+    due_ms: int
+    order: int
+    answer: "Answer" = field(compare=False)
+
+
+@dataclass(slots=True, frozen=True)
+class Answer:
+    """One account answer's word on this coin. `lots` None = a size off the lot grid; 0 = flat."""
+
+    trader: Address
+    time_ms: int
+    lots: int | None
+    entry_px: float | None
+    leverage: int | None
+    liquidation_px: float | None
+    account_value: float
+
+
+class CoinLedger:
+    """The positions of all traders in one coin."""
+
+    def __init__(self, market: Market, *, join_window_ms: int = 2_000, epoch_ms: int = 0) -> None:
+        self.market = market
+        self.counts = LedgerCounts()
+        self._window_ms = join_window_ms
+        self._epoch_ms = epoch_ms
+        self._gaps: list[TapeGap] = []
+        self._books: dict[Address, Book] = {}
+        self._due: list[_Due] = []
+        self._order = 0
+        self._version = 0
+        self._known_ms = 0
+        self._ticks = 10.0 ** (PRICE_AND_SIZE_DECIMALS - market.sz_decimals)  # price ticks in a dollar
+
+    # -- reading -------------------------------------------------------------------------------------------------
+
+    def books(self) -> Iterable[Book]:
+        """Everyone ever seen."""
+        return self._books.values()
+
+    def get(self, trader: Address) -> Book | None:
+        """One trader, or None when never seen."""
+        return self._books.get(trader)
+
+    @property
+    def waiting(self) -> int:
+        """Answers that wait for the watermark."""
+        return len(self._due)
+
+    def is_exact(self, trader: Address) -> bool:
+        """Whether the trader's size is exact up to the watermark."""
+        book = self._books.get(trader)
+        return book is not None and book.state is PositionState.EXACT and book.epoch_ms == self._epoch_ms
+
+    def rate_prior(self, watermark_ms: int) -> tuple[float, float]:
+        """(shape, watched seconds) of the Gamma prior of change rates: the mean is everyone's, the shape is 1/4.
+
+        A shape below 1 says that most traders change rarely and a few very often.
+        """
+        changes = sum(book.changes for book in self._books.values())
+        watched_s = sum(max(0, watermark_ms - book.watched_from_ms) for book in self._books.values()) / 1000
+        shape = 0.25
+        return shape, min(1e9, shape * (watched_s + 1.0) / (changes + 0.1))
+
+    # -- starting ------------------------------------------------------------------------------------------------
+
+    def restore(self, positions: Iterable[Position], gaps: Sequence[TapeGap], epoch_ms: int) -> None:
+        """Take up stored rows. No print at or before a row's own block is applied to it again."""
+        self._epoch_ms = epoch_ms
+        self._gaps = list(gaps)
+        for position in positions:
+            self._version = max(self._version, position.version)
+            self._known_ms = max(self._known_ms, position.t_ms)
+            lots = position.lots
+            cost = None
+            if lots is not None and position.entry_px is not None:
+                cost = round(position.entry_px * self._ticks) * abs(lots)
+            fits = None
+            if lots is not None and position.state is PositionState.EXACT and position.epoch_ms == epoch_ms:
+                fits = frozenset((lots,))
+            self._books[position.trader] = Book(
+                trader=position.trader,
+                seen_net=position.net_lots,
+                base=lots,
+                fits=fits,
+                state=position.state,
+                because=position.because,
+                doubt=position.doubt,
+                since_ms=position.since_ms,
+                epoch_ms=position.epoch_ms,
+                forgot_ms=position.t_ms,
+                cost=cost,
+                leverage=position.leverage,
+                liquidation_px=position.liquidation_px,
+                account_value=position.account_value,
+                confirmed_ms=position.confirmed_ms,
+                answered_ms=-1 if position.confirmed_ms is None else position.confirmed_ms,
+                changes=position.changes,
+                watched_from_ms=position.watched_from_ms,
+                t_ms=position.t_ms,
+                tid=position.tid,
+                counted_to_ms=position.t_ms,
+                version=position.version,
+            )
+
+    # -- prints --------------------------------------------------------------------------------------------------
+
+    def begin(self, epoch_ms: int) -> None:
+        """The tape begins: what is judged from now on leans on blocks after `epoch_ms`."""
+        self._epoch_ms = epoch_ms
+
+    def count(self, advance: Advance, known_at_ms: int) -> list[PositionChanged]:
+        """Apply one step of the tape; one fact per trader and block, in order."""
+        if advance.gap is not None:
+            self.gapped(advance.gap)
+        facts: list[PositionChanged] = []
+        if advance.fresh:
+            self._count_blocks(advance.fresh, Cause.PRINT, known_at_ms, facts)
+        if advance.late:
+            self._count_blocks(advance.late, Cause.LATE, known_at_ms, facts)
+        return facts
+
+    def gapped(self, gap: TapeGap) -> None:
+        """Nothing is exact any more; each book learns it when it is next touched."""
+        self._gaps.append(gap)
+        self._epoch_ms = gap.until_ms
+
+    def _count_blocks(
+        self, prints: Sequence[Print], cause: Cause, known_at_ms: int, facts: list[PositionChanged]
+    ) -> None:
+        block: dict[Address, list[float]] = {}  # trader -> [net lots, gross lots, gross lots x price, tid, price]
+        block_ms = prints[0].time_ms
+        for p in prints:
+            if p.time_ms != block_ms:
+                self._close_block(block_ms, block, cause, known_at_ms, facts)
+                block = {}
+                block_ms = p.time_ms
+            for trader, lots in ((p.buyer, p.lots), (p.seller, -p.lots)):
+                sums = block.get(trader)
+                if sums is None:
+                    block[trader] = [lots, p.lots, p.lots * p.px, p.tid, p.px]
+                else:
+                    sums[0] += lots
+                    sums[1] += p.lots
+                    sums[2] += p.lots * p.px
+                    sums[3] = p.tid
+                    sums[4] = p.px
+        self._close_block(block_ms, block, cause, known_at_ms, facts)
+
+    def _close_block(
+        self,
+        t_ms: int,
+        block: dict[Address, list[float]],
+        cause: Cause,
+        known_at_ms: int,
+        facts: list[PositionChanged],
+    ) -> None:
+        for trader, (net, gross, paid, tid, px) in block.items():
+            book = self._books.get(trader)
+            if book is None:
+                book = self._books[trader] = Book(trader, epoch_ms=self._epoch_ms, watched_from_ms=self._epoch_ms)
+            if t_ms <= book.counted_to_ms:
+                continue
+            before = book.lots
+            lots = int(net)
+            if cause is Cause.LATE:
+                self._insert_late(book, t_ms, lots, paid / gross)
+            else:
+                book.recent.append((t_ms, lots, paid / gross))
+                if len(book.recent) > PRUNE_ABOVE:
+                    _prune(book, t_ms - RING_MS)
+            book.net += lots
+            book.seen_net += lots
+            book.cost = None if cause is Cause.LATE else self._paid(book.cost, before, lots, paid / gross)
+            if book.lots == 0:
+                book.cost = 0
+            if lots:
+                book.leverage = book.liquidation_px = None
+            book.changes += 1
+            self._learn_of_gaps(book)
+            book.t_ms = max(book.t_ms, t_ms)
+            book.tid = int(tid)
+            facts.append(self._fact(book, before, cause, px, known_at_ms))
+
+    def _insert_late(self, book: Book, t_ms: int, lots: int, px: float) -> None:
+        """A print that claims had passed: put it in its place; answers judged since may have counted it already."""
+        at = len(book.recent)
+        while at and book.recent[at - 1][0] > t_ms:
+            at -= 1
+        book.recent.insert(at, (t_ms, lots, px))
+        if t_ms <= book.forgot_ms or book.answered_ms >= t_ms - self._window_ms:
+            book.fits = None
+            if book.state is not PositionState.UNKNOWN:
+                _doubt(book, Cause.LATE, 1.0, t_ms)
+
+    def _learn_of_gaps(self, book: Book) -> None:
+        if book.epoch_ms == self._epoch_ms:
+            return
+        book.fits = None
+        if book.state is PositionState.UNKNOWN:
+            book.epoch_ms = self._epoch_ms
+        elif book.state is PositionState.EXACT:
+            since = next((gap.since_ms for gap in self._gaps if gap.until_ms > book.epoch_ms), book.epoch_ms)
+            _doubt(book, Cause.GAP, 0.0, since)
+
+    def _paid(self, cost: int | None, before: int | None, lots: int, px: float) -> int | None:
+        """What the open size cost after a change, in micro-dollars: averaged in, taken out pro rata, new on a flip."""
+        if before is None:
+            return None
+        after = before + lots
+        price = round(px * self._ticks)
+        if before == 0 or (before > 0) != (after > 0):
+            return price * abs(after)
+        if cost is None:
+            return None
+        if abs(after) > abs(before):
+            return cost + price * (abs(after) - abs(before))
+        return (2 * cost * abs(after) + abs(before)) // (2 * abs(before))
+
+    # -- account answers -----------------------------------------------------------------------------------------
+
+    def hear(self, snapshot: AccountSnapshot) -> None:
+        """Keep an account answer until the watermark has passed its whole window. Other dexes' are left alone."""
+        if snapshot.dex != self.market.dex:
+            return
+        said = next((p for p in snapshot.positions if p.symbol == self.market.symbol), None)
+        answer = Answer(
+            trader=snapshot.trader,
+            time_ms=snapshot.time_ms,
+            lots=0 if said is None else said.lots,
+            entry_px=None if said is None else said.entry_px,
+            leverage=None if said is None else said.leverage,
+            liquidation_px=None if said is None else said.liquidation_px,
+            account_value=snapshot.account_value,
+        )
+        self._order += 1
+        heapq.heappush(self._due, _Due(answer.time_ms + self._window_ms, self._order, answer))
+
+    def judge(self, watermark_ms: int, known_at_ms: int) -> list[tuple[Answer, str, PositionChanged | None]]:
+        """Judge every answer whose window the watermark has passed: (answer, verdict, fact).
+
+        Verdicts: exact, several, drift, odd_size; refused_old, refused_unheard (its window begins before the tape
+        does) and refused_forgotten (before the ring of recent prints), which change nothing: ask again.
+        """
+        judged: list[tuple[Answer, str, PositionChanged | None]] = []
+        while self._due and self._due[0].due_ms <= watermark_ms:
+            answer = heapq.heappop(self._due).answer
+            verdict, fact = self._judge(answer, watermark_ms, known_at_ms)
+            judged.append((answer, verdict, fact))
+        return judged
+
+    def _judge(self, answer: Answer, watermark_ms: int, known_at_ms: int) -> tuple[str, PositionChanged | None]:
+        book = self._books.get(answer.trader)
+        if book is None:
+            book = Book(answer.trader, epoch_ms=self._epoch_ms, watched_from_ms=self._epoch_ms)
+        from_ms = answer.time_ms - self._window_ms
+        refused = None
+        if from_ms < self._epoch_ms:
+            refused = "refused_unheard"
+        elif answer.time_ms < book.answered_ms:
+            refused = "refused_old"
+        elif from_ms < book.forgot_ms:
+            refused = "refused_forgotten"
+        if refused is not None:
+            self.counts.refused[refused] += 1
+            return refused, None
+
+        self._books[answer.trader] = book
+        self.counts.judged += 1
+        before = book.lots
+        self._learn_of_gaps(book)
+        book.answered_ms = answer.time_ms
+        book.account_value = answer.account_value
+        verdict = self._join(book, answer, watermark_ms)
+        book.t_ms = max(book.t_ms, watermark_ms)
+        book.tid = 0
+        cause = {"exact": Cause.BASE, "several": Cause.CANDIDATES, "drift": Cause.DRIFT}.get(verdict, Cause.ODD_SIZE)
+        return verdict, self._fact(book, before, cause, None, known_at_ms)
+
+    def _join(self, book: Book, answer: Answer, watermark_ms: int) -> str:
+        if answer.lots is None:
+            self.counts.odd += 1
+            book.fits = None
+            _doubt(book, Cause.ODD_SIZE, 1.0, watermark_ms)
+            return "odd_size"
+        cuts = self._cuts(book, answer)
+        allowed = frozenset(answer.lots - net for _, net in cuts)
+        drifted = book.fits is not None and not (book.fits & allowed)
+        fits = allowed if book.fits is None or drifted else book.fits & allowed
+        book.fits = fits
+        book.epoch_ms = self._epoch_ms
+        if drifted:
+            self.counts.drift += 1
+            book.base = self._shown(fits, answer, cuts)
+            book.cost = None
+            _doubt(book, Cause.DRIFT, 1.0, watermark_ms)
+            return "drift"
+        if len(fits) > 1:
+            self.counts.several += 1
+            if book.base not in fits:
+                book.base = self._shown(fits, answer, cuts)
+                book.cost = None
+            _doubt(book, Cause.CANDIDATES, 1 - 1 / len(fits), watermark_ms)
+            return "several"
+        (base,) = fits
+        if book.state is PositionState.EXACT:
+            self.counts.confirmed += 1
+        else:
+            self.counts.joined += 1
+        book.base = base
+        book.state = PositionState.EXACT
+        book.because = book.doubt = book.since_ms = None
+        book.confirmed_ms = answer.time_ms
+        matching = [cut_ms for cut_ms, net in cuts if answer.lots - net == base]
+        if len(allowed) > 1:
+            for cut_ms in matching:
+                self.counts.offsets_ms[(cut_ms - answer.time_ms) // 250 * 250] += 1
+        self._take_terms(book, answer, matching)
+        return "exact"
+
+    def _cuts(self, book: Book, answer: Answer) -> list[tuple[int, int]]:
+        """(cut, net there) for the window's beginning and for each of the trader's blocks in it."""
+        from_ms, to_ms = answer.time_ms - self._window_ms, answer.time_ms + self._window_ms
+        net = book.net_at(from_ms)
+        cuts = [(from_ms, net)]
+        for t_ms, lots, _ in book.recent:
+            if from_ms < t_ms <= to_ms:
+                net += lots
+                cuts.append((t_ms, net))
+        return cuts
+
+    @staticmethod
+    def _shown(fits: frozenset[int], answer: Answer, cuts: list[tuple[int, int]]) -> int:
+        """Which of several bases to show: that of the answer's own stamp, or the nearest one that still fits."""
+        assert answer.lots is not None
+        own = min(
+            (cut for cut in cuts if answer.lots - cut[1] in fits),
+            key=lambda cut: (cut[0] > answer.time_ms, abs(cut[0] - answer.time_ms)),
+        )
+        return answer.lots - own[1]
+
+    def _take_terms(self, book: Book, answer: Answer, matching: list[int]) -> None:
+        """Entry price from the answer, carried on over the prints after its cut; leverage if nothing came since."""
+        assert answer.lots is not None
+        since = matching[0]
+        after = [entry for entry in book.recent if entry[0] > since]
+        if len(matching) > 1:
+            if answer.lots:
+                book.cost = None  # which of the cuts it was decides the entry price
+        elif answer.lots == 0 or answer.entry_px is not None:
+            lots = answer.lots
+            cost: int | None = round((answer.entry_px or 0.0) * self._ticks) * abs(lots)
+            for _, change, px in after:
+                cost = self._paid(cost, lots, change, px)
+                lots += change
+            book.cost = cost
+        if book.lots == 0:
+            book.cost = 0
+        quiet = not after
+        book.leverage = answer.leverage if quiet else None
+        book.liquidation_px = answer.liquidation_px if quiet else None
+
+    # -- facts ---------------------------------------------------------------------------------------------------
+
+    def position(self, book: Book) -> Position:
+        """The book as a value."""
+        lots = book.lots
+        entry_px = None
+        if lots and book.cost is not None and book.state is not PositionState.UNKNOWN:
+            entry_px = book.cost / abs(lots) / self._ticks
+        return Position(
+            trader=book.trader,
+            symbol=self.market.symbol,
+            sz_decimals=self.market.sz_decimals,
+            lots=lots,
+            net_lots=book.seen_net,
+            state=book.state,
+            doubt=book.doubt,
+            because=book.because,
+            since_ms=book.since_ms,
+            epoch_ms=book.epoch_ms,
+            changes=book.changes,
+            watched_from_ms=book.watched_from_ms,
+            entry_px=entry_px,
+            leverage=book.leverage,
+            liquidation_px=book.liquidation_px,
+            confirmed_ms=book.confirmed_ms,
+            account_value=book.account_value,
+            t_ms=book.t_ms,
+            tid=book.tid,
+            version=book.version,
+        )
+
+    def _fact(
+        self, book: Book, before: int | None, cause: Cause, px: float | None, known_at_ms: int
+    ) -> PositionChanged:
+        self._known_ms = max(self._known_ms, known_at_ms, book.t_ms)  # never before it was true, never falling
+        self._version = book.version = max(self._version + 1, self._known_ms * 1000)
+        return PositionChanged(
+            known_at_ms=self._known_ms, after=self.position(book), lots_before=before, cause=cause, px=px
+        )
+
+
+def _doubt(book: Book, because: Cause, doubt: float, since_ms: int) -> None:
+    book.state = PositionState.UNSURE
+    book.because = because
+    book.doubt = doubt
+    book.since_ms = since_ms
+
+
+def _prune(book: Book, before_ms: int) -> None:
+    keep = 0
+    while keep < len(book.recent) and book.recent[keep][0] < before_ms:
+        keep += 1
+    if keep:
+        book.forgot_ms = max(book.forgot_ms, book.recent[keep - 1][0])
+        del book.recent[:keep]
