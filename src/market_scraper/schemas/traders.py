@@ -1,0 +1,170 @@
+"""Answers of `/api/v1/traders`."""
+
+from datetime import datetime
+
+import msgspec
+
+from market_scraper.domain import traders as domain
+from market_scraper.domain.values import Address
+from market_scraper.schemas.positions import Position
+
+
+class TraderSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of the list of tracked traders."""
+
+    address: str
+    display_name: str | None  # chosen by the trader: not to be trusted
+    score: float | None  # points
+    tags: tuple[str, ...]
+    account_value: float | None  # USD, as the leaderboard said
+    active: bool  # tracked now: listed, voting, with history
+    position: Position | None  # in the asked symbol; null when nothing is known of it
+
+
+class TraderList(msgspec.Struct, frozen=True, kw_only=True):
+    """Tracked traders, best first unless sorted otherwise."""
+
+    traders: list[TraderSummary]
+    total: int  # that match the filters
+    count: int  # on this page
+    symbol: str
+    captured_at: datetime | None  # the leaderboard pull that scores and values come from
+    next_cursor: str | None
+
+
+class Performance(msgspec.Struct, frozen=True, kw_only=True):
+    """One window of the leaderboard."""
+
+    pnl: float  # USD
+    roi: float  # fraction: 0.0133 = 1.33 %
+    volume: float  # USD
+
+
+class PerformanceWindows(msgspec.Struct, frozen=True, kw_only=True):
+    """What the leaderboard says of a trader; a window that it left out is null."""
+
+    day: Performance | None
+    week: Performance | None
+    month: Performance | None
+    all_time: Performance | None
+
+
+class Inference(msgspec.Struct, frozen=True, kw_only=True):
+    """What the leaderboard alone lets us guess: a position, but neither side nor size."""
+
+    has_position: bool
+    confidence: float  # measured precision of the indicators that fired, 0..1
+    indicators: tuple[str, ...]
+
+
+class ScoreDetail(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a score comes from."""
+
+    score: float
+    parts: dict[str, float]  # points by rule; they sum to the score
+    captured_at: datetime | None
+
+
+class TraderDetail(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything about one followed trader."""
+
+    address: str
+    display_name: str | None
+    score: float | None
+    tags: tuple[str, ...]
+    account_value: float | None
+    active: bool
+    choice: domain.Choice | None  # tracked or untracked by hand
+    position: Position | None  # in the asked symbol
+    positions: list[Position]  # one for each collected symbol
+    performance: PerformanceWindows | None
+    score_detail: ScoreDetail | None
+    inference: Inference | None
+
+
+class ScoreUpdate(msgspec.Struct, frozen=True, kw_only=True):
+    """One trader's new rating, as `/ws` tells it."""
+
+    address: str
+    display_name: str | None
+    score: float
+    tags: tuple[str, ...]
+    account_value: float
+    active: bool
+
+
+class ScoreUpdates(msgspec.Struct, frozen=True, kw_only=True):
+    """Data of a `score` message: one slice of a leaderboard pull."""
+
+    traders: list[ScoreUpdate]
+    captured_at: datetime
+
+
+def performance(row: domain.LeaderboardRow) -> PerformanceWindows:
+    """Show a row's windows."""
+    return PerformanceWindows(
+        day=_window(row.day), week=_window(row.week), month=_window(row.month), all_time=_window(row.all_time)
+    )
+
+
+def _window(of: domain.Performance | None) -> Performance | None:
+    return None if of is None else Performance(pnl=of.pnl, roi=of.roi, volume=of.vlm)
+
+
+def inference(of: domain.Inference) -> Inference:
+    """Show what the leaderboard alone says."""
+    return Inference(has_position=of.has_position, confidence=of.confidence, indicators=of.indicators)
+
+
+def summary(trader: domain.RatedTrader, *, active: bool, position: Position | None) -> TraderSummary:
+    """Show one ranked trader in a list."""
+    return TraderSummary(
+        address=trader.row.trader,
+        display_name=trader.row.display_name,
+        score=trader.score,
+        tags=trader.tags,
+        account_value=trader.row.account_value,
+        active=active,
+        position=position,
+    )
+
+
+def score_update(trader: domain.RatedTrader) -> ScoreUpdate:
+    """Show a new rating."""
+    return ScoreUpdate(
+        address=trader.row.trader,
+        display_name=trader.row.display_name,
+        score=trader.score,
+        tags=trader.tags,
+        account_value=trader.row.account_value,
+        active=trader.tracked,
+    )
+
+
+def detail(
+    address: Address,
+    rated: domain.RatedTrader | None,
+    *,
+    captured_at: datetime | None,
+    active: bool,
+    choice: domain.Choice | None,
+    position: Position | None,
+    positions: list[Position],
+) -> TraderDetail:
+    """Show a followed trader; `rated` None: on no leaderboard, seen on the tape or chosen by hand."""
+    return TraderDetail(
+        address=address,
+        display_name=None if rated is None else rated.row.display_name,
+        score=None if rated is None else rated.score,
+        tags=() if rated is None else rated.tags,
+        account_value=None if rated is None else rated.row.account_value,
+        active=active,
+        choice=choice,
+        position=position,
+        positions=positions,
+        performance=None if rated is None else performance(rated.row),
+        score_detail=None
+        if rated is None
+        else ScoreDetail(score=rated.score, parts=rated.parts, captured_at=captured_at),
+        inference=None if rated is None else inference(rated.inference),
+    )
