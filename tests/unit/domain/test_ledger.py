@@ -1,0 +1,287 @@
+"""Everyone's position in one coin, from prints and account answers."""
+
+from fractions import Fraction
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from market_scraper.domain.events import PositionChanged
+from market_scraper.domain.ledger import CoinLedger
+from market_scraper.domain.market import Market, Print
+from market_scraper.domain.positions import AccountSnapshot, Cause, PositionState, SnapshotPosition, TapeGap
+from market_scraper.domain.tape import Advance
+from market_scraper.domain.values import Address, Symbol
+
+BTC = Market(symbol=Symbol("BTC"), sz_decimals=5, max_leverage=40)
+ANN, BOB, CAT = (Address(f"0x{i:040x}") for i in (1, 2, 3))
+
+
+def print_(t_ms: int, buyer: Address, seller: Address, lots: int, px: float = 80_000.0, tid: int = 0) -> Print:
+    return Print(t_ms, tid or t_ms, lots, px, buyer, seller)
+
+
+def answer(
+    trader: Address, time_ms: int, lots: int | None, *, entry: float = 80_000.0, dex: str = ""
+) -> AccountSnapshot:
+    held = SnapshotPosition(
+        symbol=BTC.symbol, lots=lots, entry_px=entry, leverage=10, liquidation_px=60_000.0, unrealized_pnl=0.0
+    )
+    return AccountSnapshot(
+        trader=trader, dex=dex, time_ms=time_ms, account_value=1000.0, positions=() if lots == 0 else (held,)
+    )
+
+
+class Book:
+    """A ledger whose tape is always whole up to the newest print."""
+
+    def __init__(self) -> None:
+        self.ledger = CoinLedger(BTC)
+        self.ledger.begin(0)
+
+    def prints(self, *prints: Print, late: bool = False) -> list[PositionChanged]:
+        advance = Advance(late=prints) if late else Advance(fresh=prints)
+        return self.ledger.count(advance, known_at_ms=prints[-1].time_ms)
+
+    def answered(self, snapshot: AccountSnapshot) -> tuple[str, PositionChanged | None]:
+        self.ledger.hear(snapshot)
+        ((_, verdict, fact),) = self.ledger.judge(snapshot.time_ms + 2_000, snapshot.time_ms + 2_000)
+        return verdict, fact
+
+
+def exact_at(lots: int, t_ms: int = 10_000, entry: float = 80_000.0) -> Book:
+    book = Book()
+    book.answered(answer(ANN, t_ms, lots, entry=entry))
+    return book
+
+
+def test_first_seen_on_the_tape_is_unknown_with_a_net_change_never_flat() -> None:
+    facts = Book().prints(print_(100, ANN, BOB, 7))
+    assert [(f.after.trader, f.after.lots, f.after.net_lots, f.after.state) for f in facts] == [
+        (ANN, None, 7, PositionState.UNKNOWN),
+        (BOB, None, -7, PositionState.UNKNOWN),
+    ]
+
+
+def test_one_quiet_answer_makes_exact_and_prints_move_it() -> None:
+    book = exact_at(50)
+    (fact, _) = book.prints(print_(20_000, BOB, ANN, 20))[::-1]
+    assert (fact.lots_before, fact.after.lots, fact.after.state) == (50, 30, PositionState.EXACT)
+
+
+def test_an_answer_without_the_coin_says_flat() -> None:
+    verdict, fact = Book().answered(answer(ANN, 10_000, 0))
+    assert verdict == "exact"
+    assert fact is not None
+    assert fact.after.lots == 0
+
+
+def test_an_answer_is_judged_only_when_the_watermark_has_passed_its_window() -> None:
+    ledger = Book().ledger
+    ledger.hear(answer(ANN, 10_000, 5))
+    assert ledger.judge(11_999, 0) == []
+    assert len(ledger.judge(12_000, 0)) == 1
+
+
+def test_a_busy_trader_needs_answers_until_one_base_is_left() -> None:
+    book = Book()
+    for t_ms in (9_000, 10_000, 11_000):
+        book.prints(print_(t_ms, ANN, BOB, 1 + t_ms // 1000))
+    verdict, fact = book.answered(answer(ANN, 10_000, 100))
+    assert verdict == "several"
+    assert fact is not None
+    assert (fact.after.state, fact.after.because, fact.after.doubt) == (
+        PositionState.UNSURE,
+        Cause.CANDIDATES,
+        0.75,
+    )
+    book.prints(print_(30_000, ANN, BOB, 1))
+    verdict, fact = book.answered(answer(ANN, 40_000, 113))
+    assert verdict == "exact"
+    assert fact is not None
+    assert fact.after.lots == 113
+
+
+def test_two_answers_that_contradict_are_drift_and_a_third_that_agrees_heals_it() -> None:
+    book = exact_at(50)
+    verdict, fact = book.answered(answer(ANN, 20_000, 45))
+    assert verdict == "drift"
+    assert fact is not None
+    assert (fact.after.state, fact.after.because, fact.after.doubt) == (PositionState.UNSURE, Cause.DRIFT, 1.0)
+    verdict, fact = book.answered(answer(ANN, 30_000, 45))
+    assert verdict == "exact"
+    assert fact is not None
+    assert (fact.after.lots, book.ledger.counts.drift) == (45, 1)
+
+
+def test_an_audit_that_agrees_never_moves_a_size() -> None:
+    book = exact_at(50)
+    book.prints(print_(19_000, ANN, BOB, 5))
+    verdict, fact = book.answered(answer(ANN, 20_000, 50))  # lags: the node had not seen the print yet
+    assert verdict == "exact"
+    assert fact is not None
+    assert fact.after.lots == 55
+
+
+def test_an_answer_older_than_the_last_one_is_refused() -> None:
+    book = exact_at(50)
+    assert book.answered(answer(ANN, 9_999, 3))[0] == "refused_old"
+
+
+def test_an_answer_whose_window_begins_before_the_tape_is_refused() -> None:
+    book = Book()
+    book.ledger.begin(10_000)
+    assert book.answered(answer(ANN, 11_999, 3))[0] == "refused_unheard"
+    assert book.answered(answer(ANN, 12_000, 3))[0] == "exact"
+
+
+def test_an_answer_older_than_the_ring_of_recent_prints_is_refused() -> None:
+    book = Book()
+    book.prints(*(print_(20_000 + 1_000 * i, ANN, BOB, 1) for i in range(200)))
+    assert book.answered(answer(ANN, 21_000, 3))[0] == "refused_forgotten"
+
+
+def test_a_snapshot_of_another_dex_says_nothing_here() -> None:
+    book = exact_at(50)
+    book.ledger.hear(answer(ANN, 20_000, 0, dex="xyz"))
+    assert book.ledger.judge(99_000, 99_000) == []
+    assert book.ledger.is_exact(ANN)
+
+
+def test_an_odd_size_makes_unsure() -> None:
+    verdict, fact = exact_at(50).answered(answer(ANN, 20_000, None))
+    assert verdict == "odd_size"
+    assert fact is not None
+    assert (fact.after.state, fact.after.doubt) == (PositionState.UNSURE, 1.0)
+
+
+def test_after_a_gap_nothing_is_exact_until_it_is_joined_anew() -> None:
+    book = exact_at(50)
+    book.ledger.gapped(TapeGap(20_000, 30_000))
+    assert not book.ledger.is_exact(ANN)
+    (fact, _) = book.prints(print_(31_000, ANN, BOB, 5))
+    assert (fact.after.lots, fact.after.state, fact.after.because, fact.after.since_ms) == (
+        55,
+        PositionState.UNSURE,
+        Cause.GAP,
+        20_000,
+    )
+    assert book.answered(answer(ANN, 40_000, 61))[0] == "exact"
+    assert book.ledger.is_exact(ANN)
+
+
+def test_a_close_is_flat_and_a_reopening_at_the_same_size_gives_its_own_fact() -> None:
+    book = exact_at(50)
+    facts = [
+        *book.prints(print_(20_000, BOB, ANN, 50)),
+        *book.prints(print_(20_100, ANN, BOB, 50)),
+    ]
+    own = [f for f in facts if f.after.trader == ANN]
+    assert [(f.lots_before, f.after.lots) for f in own] == [(50, 0), (0, 50)]
+    assert own[0].after.entry_px is None
+
+
+def test_one_fact_a_trader_and_block_with_the_net_of_all_its_prints() -> None:
+    book = exact_at(50)
+    facts = book.prints(
+        print_(20_000, ANN, BOB, 5, tid=1), print_(20_000, CAT, ANN, 2, tid=2), print_(20_000, ANN, BOB, 1, tid=3)
+    )
+    assert [(f.after.trader, f.after.lots, f.after.tid) for f in facts if f.after.trader == ANN] == [(ANN, 54, 3)]
+    assert len(facts) == 3
+
+
+def test_two_blocks_in_one_frame_are_two_facts() -> None:
+    facts = exact_at(50).prints(print_(20_000, ANN, BOB, 5), print_(20_080, ANN, BOB, 5))
+    assert [f.after.lots for f in facts if f.after.trader == ANN] == [55, 60]
+
+
+def test_a_late_print_corrects_the_size_and_leaves_the_entry_price_open() -> None:
+    book = exact_at(50)
+    (fact, _) = book.prints(print_(60_000, ANN, BOB, 5), late=True)
+    assert (fact.cause, fact.after.lots, fact.after.entry_px, fact.after.state) == (
+        Cause.LATE,
+        55,
+        None,
+        PositionState.EXACT,
+    )
+
+
+def test_a_late_print_that_an_answer_may_have_counted_already_makes_unsure() -> None:
+    book = exact_at(50, t_ms=20_000)
+    (fact, _) = book.prints(print_(19_000, ANN, BOB, 5), late=True)
+    assert (fact.after.state, fact.after.because) == (PositionState.UNSURE, Cause.LATE)
+    assert book.answered(answer(ANN, 30_000, 50))[0] == "exact"
+
+
+def test_the_entry_price_averages_in_stays_on_the_way_out_and_is_new_on_a_flip() -> None:
+    book = exact_at(100, entry=80_000.0)
+
+    def entry_after(*prints: Print) -> float | None:
+        return next(f for f in reversed(book.prints(*prints)) if f.after.trader == ANN).after.entry_px
+
+    assert entry_after(print_(20_000, ANN, BOB, 100, 82_000.0)) == 81_000.0
+    assert entry_after(print_(21_000, BOB, ANN, 150, 90_000.0)) == 81_000.0
+    assert entry_after(print_(22_000, BOB, ANN, 80, 90_000.0)) == 90_000.0
+    assert entry_after(print_(23_000, ANN, BOB, 30, 70_000.0)) is None
+
+
+@given(st.lists(st.tuples(st.integers(-60, 60).filter(bool), st.integers(70_000, 90_000)), max_size=40))
+def test_the_entry_price_is_the_exact_average_to_a_microdollar_a_step(steps: list[tuple[int, int]]) -> None:
+    book = exact_at(100, entry=80_000.0)
+    size, cost = 100, Fraction(100 * 80_000)
+    entry: float | None = 80_000.0
+    for i, (lots, px) in enumerate(steps):
+        t_ms = 20_000 + 100 * i
+        buyer, seller = (ANN, BOB) if lots > 0 else (BOB, ANN)
+        facts = book.prints(print_(t_ms, buyer, seller, abs(lots), float(px)))
+        entry = next(f for f in facts if f.after.trader == ANN).after.entry_px
+        after = size + lots
+        if size == 0 or (size > 0) != (after > 0):
+            cost = Fraction(px * abs(after))
+        elif abs(after) > abs(size):
+            cost += px * abs(lots)
+        else:
+            cost = cost * abs(after) / abs(size)
+        size = after
+    if size == 0:
+        assert entry is None
+    else:
+        assert entry is not None
+        assert abs(Fraction(entry) - cost / abs(size)) < Fraction(1, 100)
+
+
+def test_leverage_is_as_of_the_answer_and_gone_once_the_size_has_changed() -> None:
+    book = Book()
+    _, fact = book.answered(answer(ANN, 10_000, 50))
+    assert fact is not None
+    assert (fact.after.leverage, fact.after.liquidation_px, fact.after.confirmed_ms) == (10, 60_000.0, 10_000)
+    (moved, _) = book.prints(print_(20_000, ANN, BOB, 1))
+    assert (moved.after.leverage, moved.after.liquidation_px, moved.after.confirmed_ms) == (None, None, 10_000)
+
+
+def test_versions_and_known_at_never_fall() -> None:
+    book = exact_at(50)
+    facts: list[Any] = []
+    for t_ms, known in ((20_000, 21_000), (20_100, 20_500), (30_000, 25_000)):
+        facts += book.ledger.count(Advance(fresh=(print_(t_ms, ANN, BOB, 1),)), known_at_ms=known)
+    assert [f.after.version for f in facts] == sorted({f.after.version for f in facts})
+    assert [f.known_at_ms for f in facts] == sorted(f.known_at_ms for f in facts)
+    assert all(f.known_at_ms >= f.after.t_ms for f in facts)
+
+
+def test_a_restored_ledger_goes_on_where_the_rows_stopped() -> None:
+    book = exact_at(50)
+    (fact, other) = book.prints(print_(20_000, ANN, BOB, 5))
+    again = CoinLedger(BTC)
+    again.restore([fact.after, other.after], [], epoch_ms=0)
+    facts = again.count(Advance(fresh=(print_(20_000, ANN, BOB, 5), print_(20_100, ANN, BOB, 2))), known_at_ms=20_200)
+    assert [(f.after.trader, f.after.lots, f.after.net_lots) for f in facts] == [(ANN, 57, 7), (BOB, None, -7)]
+    assert facts[0].after.version > fact.after.version
+    assert again.is_exact(ANN)
+
+
+def test_sizes_of_all_traders_move_by_nothing_in_sum() -> None:
+    book = Book()
+    facts = book.prints(print_(100, ANN, BOB, 7), print_(200, BOB, CAT, 9), print_(200, CAT, ANN, 1))
+    last = {f.after.trader: f.after.net_lots for f in facts}
+    assert sum(last.values()) == 0

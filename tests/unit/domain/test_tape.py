@@ -1,0 +1,192 @@
+"""One coin's tape from several sockets: whole, in order, once."""
+
+import csv
+import gzip
+from itertools import groupby
+from pathlib import Path
+
+import pytest
+
+from market_scraper.domain.market import Print
+from market_scraper.domain.positions import TapeGap, TapeMark
+from market_scraper.domain.tape import CoinTape
+from market_scraper.domain.values import Address, Symbol
+
+A, B = Address("0x" + "a" * 40), Address("0x" + "b" * 40)
+BTC = Symbol("BTC")
+
+
+def block(t_ms: int, *tids: int) -> list[Print]:
+    return [Print(t_ms, tid, 1, 100.0, A, B) for tid in tids]
+
+
+def blocks(*times: int) -> list[Print]:
+    return [p for t_ms in times for p in block(t_ms, t_ms)]
+
+
+def times(prints: tuple[Print, ...]) -> list[int]:
+    return [p.time_ms for p in prints]
+
+
+def test_it_opens_after_the_oldest_replayed_block_and_holds_the_newest_back() -> None:
+    tape = CoinTape(BTC)
+    advance = tape.hear_replay("s1", blocks(100, 200, 300), 0.0)
+    assert (times(advance.fresh), tape.epoch_ms, tape.watermark_ms) == ([200], 100, 299)
+
+
+def test_a_cut_block_is_counted_once_and_whole() -> None:
+    tape = CoinTape(BTC)
+    tape.hear_replay("s1", blocks(100) + block(200, 1, 2), 0.0)
+    advance = tape.hear("s1", block(200, 1, 2, 3), 0.1)
+    assert [p.tid for p in advance.fresh] == [1, 2, 3]
+    assert tape.counts.duplicates == 2
+
+
+def test_what_two_sockets_bring_counts_once_in_the_order_of_the_first() -> None:
+    tape = CoinTape(BTC)
+    tape.hear_replay("s1", blocks(100, 200), 0.0)
+    tape.hear_replay("s2", blocks(100, 200), 0.0)
+    first = tape.hear("s1", block(300, 9, 1, 5), 0.1)
+    second = tape.hear("s2", block(300, 1, 5, 9), 0.2)
+    assert [p.tid for p in first.fresh] == [200, 9, 1, 5]
+    assert second.fresh == second.late == ()
+
+
+def test_the_same_tid_in_another_block_is_another_print() -> None:
+    tape = CoinTape(BTC)
+    tape.hear_replay("s1", blocks(100, 200), 0.0)
+    tape.hear("s1", block(300, 7), 0.1)
+    assert len(tape.hear("s1", block(400, 7), 0.2).fresh) == 1
+
+
+def test_nothing_newer_than_the_watermark_counts_before_it_is_joined() -> None:
+    tape = CoinTape(BTC)
+    tape.hear_replay("slow", blocks(100, 200), 0.0)
+    tape.hear_replay("ahead", blocks(500, 600), 0.0)
+    assert times(tape.hear("ahead", blocks(700), 0.1).fresh) == []
+    assert times(tape.hear("slow", blocks(300, 500), 0.2).fresh) == [200, 300, 500, 600, 700]
+    assert tape.watermark_ms == 700
+
+
+def test_a_quick_reconnect_joins_by_its_replay() -> None:
+    tape = CoinTape(BTC)
+    tape.hear_replay("s1", blocks(100, 200), 0.0)
+    tape.hear("s1", blocks(300), 0.1)
+    tape.end("s1", "lost", 0.2)
+    advance = tape.hear_replay("s1", blocks(250, 300, 400, 500), 1.0)
+    assert (advance.gap, times(advance.fresh)) == (None, [400])
+
+
+def test_a_slow_reconnect_is_a_gap_from_the_watermark() -> None:
+    tape = CoinTape(BTC)
+    tape.hear_replay("s1", blocks(100, 200), 0.0)
+    tape.hear("s1", blocks(300), 0.1)
+    tape.end("s1", "lost", 0.2)
+    advance = tape.hear_replay("s1", blocks(1000, 1100, 1200), 9.0)
+    assert advance.gap == TapeGap(300, 1000)
+    assert times(advance.fresh) == [1100]
+    assert tape.epoch_ms == 1000
+
+
+def test_a_gap_comes_to_light_when_the_last_socket_that_reached_back_ends() -> None:
+    tape = CoinTape(BTC)
+    tape.hear_replay("s1", blocks(100, 200), 0.0)
+    tape.hear_replay("s2", blocks(500, 600), 0.1)
+    tape.hear("s2", blocks(700), 0.2)
+    advance = tape.end("s1", "lost", 0.3)
+    assert advance.gap == TapeGap(199, 500)
+    assert times(advance.fresh) == [600, 700]
+
+
+def test_a_print_that_one_socket_alone_brings_too_late_still_counts_as_late() -> None:
+    tape = CoinTape(BTC)
+    tape.hear_replay("s1", blocks(100, 200), 0.0)
+    tape.hear_replay("s2", blocks(100, 200), 0.0)
+    tape.hear("s1", blocks(400), 0.1)
+    advance = tape.hear("s2", blocks(300, 400), 0.2)
+    assert (times(advance.fresh), times(advance.late)) == ([], [300])
+
+
+def test_a_replay_from_hours_ago_is_known_by_count_not_by_age() -> None:
+    tape = CoinTape(BTC)
+    hours = [3_600_000 * i for i in range(1, 31)]
+    tape.hear_replay("s1", blocks(*hours), 0.0)
+    tape.end("s1", "lost", 1.0)
+    advance = tape.hear_replay("s1", blocks(*hours), 200_000.0)
+    assert (advance.fresh, advance.late, advance.gap) == ((), (), None)
+
+
+def test_a_print_older_than_any_key_held_is_dropped_not_counted_twice() -> None:
+    tape = CoinTape(BTC, keys_held=3)
+    tape.hear_replay("s1", blocks(100, 200), 0.0)
+    tape.hear("s1", blocks(300, 400, 500, 600), 0.1)
+    advance = tape.hear("s1", blocks(300), 0.2)
+    assert (advance.fresh, advance.late) == ((), ())
+
+
+def test_after_a_restart_nothing_at_or_before_the_mark_counts_again() -> None:
+    tape = CoinTape(BTC, mark=TapeMark(symbol=BTC, watermark_ms=300, epoch_ms=100))
+    advance = tape.hear_replay("s1", blocks(200, 300, 400, 500), 0.0)
+    assert (advance.gap, times(advance.fresh), tape.epoch_ms) == (None, [400], 100)
+
+
+def test_a_restart_that_comes_too_late_is_a_gap_from_the_mark() -> None:
+    tape = CoinTape(BTC, mark=TapeMark(symbol=BTC, watermark_ms=300, epoch_ms=100))
+    assert tape.hear_replay("s1", blocks(900, 950), 0.0).gap == TapeGap(300, 900)
+
+
+def test_on_a_quiet_coin_another_timed_frame_moves_the_watermark_less_the_window() -> None:
+    tape = CoinTape(BTC, join_window_ms=2_000)
+    tape.hear_replay("s1", blocks(100, 200), 0.0)
+    advance = tape.hear_time("s1", 9_000, 5.0)
+    assert (times(advance.fresh), tape.watermark_ms) == ([200], 7_000)
+
+
+def test_silence_counts_only_while_others_bring_prints() -> None:
+    tape = CoinTape(BTC)
+    for socket in ("s1", "s2"):
+        tape.hear_replay(socket, blocks(100, 200), 0.0)
+    assert tape.silent(100.0) == []
+    tape.hear("s1", blocks(300), 100.0)
+    assert tape.silent(103.9) == []
+    assert tape.silent(104.0) == ["s2"]
+
+
+def test_a_late_socket_that_still_speaks_is_not_silent() -> None:
+    tape = CoinTape(BTC)
+    for socket in ("s1", "s2"):
+        tape.hear_replay(socket, blocks(100, 200), 0.0)
+    for i in range(20):
+        tape.hear("s1", blocks(300 + i), float(i))
+        tape.hear("s2", blocks(300 + i - 2), float(i) + 0.5)
+    assert tape.silent(19.9) == []
+
+
+def test_a_live_frame_without_an_open_interval_is_left_alone() -> None:
+    tape = CoinTape(BTC)
+    assert tape.hear("s1", blocks(100), 0.0).fresh == ()
+    assert tape.watermark_ms is None
+
+
+@pytest.mark.parametrize(("coin", "duplicates"), [("BTC", 30), ("SOL", 1)])
+def test_the_recorded_ticks_have_two_full_gaps_a_coin_and_31_duplicates(
+    recordings: Path, coin: str, duplicates: int
+) -> None:
+    with gzip.open(recordings / "hl_market_ticks" / f"trades_{coin}.csv.gz", "rt") as file:
+        rows = list(csv.DictReader(file))
+    tape = CoinTape(Symbol(coin))
+    gaps, heard_s, counted = [], None, 0
+    for received, frame in groupby(rows, key=lambda row: float(row["timestamp"])):
+        prints = [Print(int(r["exchange_timestamp"]), int(r["trade_id"]), 1, 1.0, A, B) for r in frame]
+        lost = heard_s is not None and received - heard_s > 30  # the recorder's socket was away
+        if lost:
+            tape.end("s1", "lost", received)
+        hear = tape.hear_replay if heard_s is None or lost else tape.hear
+        advance = hear("s1", prints, received)
+        counted += len(advance.fresh) + len(advance.late)
+        gaps += [advance.gap] if advance.gap else []
+        heard_s = received
+    assert len(gaps) == 2
+    assert tape.counts.duplicates == duplicates
+    assert tape.counts.late == 0
+    assert counted + tape.counts.duplicates + tape.counts.before_start >= len(rows) - 1
