@@ -61,12 +61,12 @@ class GroupInbox:
         return taken
 
     def ack(self, envelopes: Sequence[Envelope]) -> None:
-        forget = self._unacknowledged.pop
-        known = sum(forget(envelope.seq, None) is not None for envelope in envelopes)
-        if known:
-            self._group.counters.acknowledged += known
-            self._group.freed(known)
-            self._group.hand_over()
+        unacknowledged = self._unacknowledged
+        before = len(unacknowledged)
+        for envelope in envelopes:
+            unacknowledged.pop(envelope.seq, None)
+        if known := before - len(unacknowledged):
+            self._group.acknowledged(known)
 
     def retry(self, envelopes: Sequence[Envelope]) -> None:
         again = [
@@ -90,7 +90,7 @@ class GroupInbox:
 
     def append(self, envelopes: list[Envelope]) -> None:
         """Add events that are newer than all before."""
-        self._unread.extend(envelopes)
+        self._unread.extend(envelopes)  # a copy: the other groups share the list
         self._arrived.set()
 
     def put(self, envelopes: Iterable[Envelope]) -> None:
@@ -190,6 +190,8 @@ class Group:
 
     def put(self, envelopes: list[Envelope]) -> None:
         """Hand new events to their owners. Without members they are not ours: a group hears while it is subscribed."""
+        if not envelopes:
+            return
         self.waiting += len(envelopes)
         if len(self.members) == 1:
             self.members[0].append(envelopes)
@@ -205,6 +207,12 @@ class Group:
             return
         for envelope in envelopes:
             unacknowledged[envelope.seq] = envelope
+
+    def acknowledged(self, how_many: int) -> None:
+        self.counters.acknowledged += how_many
+        self.freed(how_many)
+        if self._moving:
+            self.hand_over()
 
     def freed(self, how_many: int) -> None:
         self.waiting -= how_many

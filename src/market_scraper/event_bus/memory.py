@@ -55,7 +55,7 @@ class MemoryBus:
             return
         kinds = {type(event) for event in events}
         if len(events) <= self._numbers.left and len(events) <= self._room(kinds) and not self._is_behind(events):
-            self._put(events)
+            self._put(events, kinds)
         else:
             await self._publish_in_turn(events, kinds)
         self._since_turn += len(events)
@@ -157,7 +157,7 @@ class MemoryBus:
                     fitting = min(self._room(kinds), self._numbers.left)
                     if fitting > 0:
                         part = events[done : done + fitting]
-                        self._put(part)
+                        self._put(part, kinds)
                         done += len(part)
                     else:
                         self._freed.clear()
@@ -166,20 +166,15 @@ class MemoryBus:
             self._queued.subtract(keys)
             self._queued += Counter()  # drops the keys that nobody waits with any more
 
-    def _put(self, events: Sequence[Event]) -> None:
+    def _put(self, events: Sequence[Event], kinds: set[type]) -> None:
         """Number the events and hand them to every group that wants them."""
         first = self._numbers.give(len(events))
-        shares: dict[Group, list[Envelope]] = {}
-        for seq, event in enumerate(events, first):
-            groups = self._routes.get(type(event))
-            if groups:
-                envelope = Envelope(seq, key_of(event), event)
-                for group in groups:
-                    share = shares.get(group)
-                    if share is None:
-                        shares[group] = [envelope]
-                    else:
-                        share.append(envelope)
-        for group, share in shares.items():
-            group.put(share)
+        envelopes = [Envelope(seq, key_of(event), event) for seq, event in enumerate(events, first)]
+        wants = self._routes.get
+        if len(kinds) == 1:  # nearly always
+            for group in wants(type(events[0]), ()):
+                group.put(envelopes)
+        else:
+            for group in {group: None for kind in kinds for group in wants(kind, ())}:  # each group once
+                group.put([envelope for envelope in envelopes if type(envelope.event) in group.kinds])
         self._counters.published += len(events)
