@@ -59,6 +59,10 @@ class FakeClock:
             if seconds is None:
                 yield block
                 return
+            if seconds <= 0:
+                block.reschedule(asyncio.get_running_loop().time())
+                yield block
+                return
             entry = (self._monotonic_s + seconds, next(self._order), block)
             heapq.heappush(self._timeouts, entry)
             try:

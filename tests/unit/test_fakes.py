@@ -1,6 +1,7 @@
 import asyncio
 
 import pytest
+
 from tests.fakes import FakeClock, settle
 
 
@@ -58,3 +59,9 @@ async def test_a_loop_of_sleeps_runs_once_a_period() -> None:
     await clock.advance(10)
     task.cancel()
     assert rounds == 10
+
+
+async def test_a_timeout_of_nothing_ends_what_would_wait() -> None:
+    with pytest.raises(TimeoutError):
+        async with FakeClock().timeout(0):
+            await asyncio.Event().wait()

@@ -1,0 +1,124 @@
+"""How every component of this process is doing, told on the bus so that other processes see it too."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+import structlog
+
+from market_scraper.domain.events import ComponentReported, Event
+from market_scraper.ports.clock import Clock
+from market_scraper.ports.reporting import Detail
+
+log = structlog.get_logger(__name__)
+
+REPORT_EVERY_S = 10.0
+"""Venue seconds after which every component is told again, changed or not."""
+
+Publish = Callable[[Sequence[Event]], Awaitable[None]]
+
+
+class Reporter:
+    """Implements `ports.reporting.Reporter`; made by `Reports.reporter`."""
+
+    def __init__(
+        self, name: str, kind: str, allowed_age_s: float | None, clock: Clock, on_change: Callable[[], None]
+    ) -> None:
+        self.name = name
+        self.kind = kind
+        self.changed = True  # since it was last told
+        self._allowed_age_s = allowed_age_s
+        self._clock = clock
+        self._on_change = on_change
+        self._running = True
+        self._last_success_ms: int | None = None
+        self._errors = 0
+        self._reason: str | None = None
+        self._failing_since_ms: int | None = None
+        self._detail: Detail = {}
+
+    def ok(self, detail: Detail | None = None) -> None:
+        is_news = self._reason is not None or self._last_success_ms is None
+        if self._reason is not None:
+            log.info("component_back", component=self.name)
+        self._last_success_ms = self._clock.now_ms()
+        self._reason = self._failing_since_ms = None
+        if detail is not None:
+            self._detail = dict(detail)
+        if is_news:
+            self._note_change()
+
+    def failed(self, reason: str) -> None:
+        self._errors += 1
+        if self._reason is None:
+            self._failing_since_ms = self._clock.now_ms()
+            log.warning("component_down", component=self.name, reason=reason)
+        if reason != self._reason:
+            self._reason = reason
+            self._note_change()
+
+    def runs(self, running: bool) -> None:
+        """Say that the component was started or stopped on purpose; what failed before a stop is over."""
+        if running != self._running:
+            self._running = running
+            if not running:
+                self._reason = self._failing_since_ms = None
+            self._note_change()
+
+    def report(self) -> ComponentReported:
+        """How it is doing now."""
+        return ComponentReported(
+            known_at_ms=self._clock.now_ms(),
+            name=self.name,
+            kind=self.kind,
+            running=self._running,
+            last_success_ms=self._last_success_ms,
+            allowed_age_s=self._allowed_age_s,
+            errors=self._errors,
+            reason=self._reason,
+            failing_since_ms=self._failing_since_ms,
+            detail=dict(self._detail),
+        )
+
+    def _note_change(self) -> None:
+        self.changed = True
+        self._on_change()
+
+
+class Reports:
+    """The reporters of one process. Run it for the program's life; after a change it tells at once."""
+
+    def __init__(self, clock: Clock, publish: Publish) -> None:
+        self._clock = clock
+        self._publish = publish
+        self._reporters: dict[str, Reporter] = {}
+        self._changed = asyncio.Event()
+
+    def reporter(self, name: str, kind: str, *, allowed_age_s: float | None = None) -> Reporter:
+        """Make the voice of a component, or give the one it has.
+
+        `allowed_age_s` (venue time) says within which age of its last success it is well; None = no data is due.
+        """
+        known = self._reporters.get(name)
+        if known is None:
+            known = self._reporters[name] = Reporter(name, kind, allowed_age_s, self._clock, self._changed.set)
+            self._changed.set()
+        return known
+
+    async def run(self) -> None:
+        """Publish what changed at once, and everything every `REPORT_EVERY_S`, until cancelled."""
+        full_round_s = self._clock.monotonic()
+        while True:
+            self._changed.clear()
+            is_full = self._clock.monotonic() >= full_round_s
+            if is_full:
+                full_round_s = self._clock.monotonic() + REPORT_EVERY_S
+            due = [reporter for reporter in self._reporters.values() if is_full or reporter.changed]
+            for reporter in due:
+                reporter.changed = False
+            if due:
+                await self._publish([reporter.report() for reporter in due])
+            try:
+                async with self._clock.timeout(max(0.0, full_round_s - self._clock.monotonic())):
+                    await self._changed.wait()
+            except TimeoutError:
+                pass
