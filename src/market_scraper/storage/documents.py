@@ -143,7 +143,7 @@ TRADER_SCORES = Collection(
     ),
     key=(TIME, TRADER),
     newest_by=(KNOWN_AT,),
-    indexes=((TRADER, TIME), (KNOWN_AT, TIME)),
+    indexes=((TRADER, TIME),),
     expires_by=TIME,
 )
 TRACKED_TRADERS = Collection(
@@ -186,7 +186,7 @@ SIGNALS = Collection(
     ),
     key=(ID,),
     newest_by=(KNOWN_AT,),
-    indexes=((SYMBOL, TIME, ID), (TIME,)),
+    indexes=((SYMBOL, TIME, ID, KNOWN_AT), (TIME,)),
     expires_by=TIME,
 )
 TRADER_SIGNALS = Collection(
