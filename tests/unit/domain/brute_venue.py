@@ -11,6 +11,7 @@ import random
 from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from market_scraper.domain.claims import claim
 from market_scraper.domain.events import PositionChanged, TapeGapped
@@ -214,16 +215,19 @@ class Run:
     def _post_block(self, block: list[Print]) -> None:
         for socket in self.sockets:
             if socket.open and not socket.mute:
-                self._post(socket, block[0].time_ms, lambda at, s=socket, b=block: self._hear(s, b, at))
+                self._post(socket, block[0].time_ms, partial(self._hear, socket, block))
 
     def _post(self, socket: Socket, sent_ms: int, deliver: Callable[[int], None]) -> None:
         due = max(socket.last_due, sent_ms + 100 + socket.late_ms)
         socket.last_due = due
         life = socket.life
         self.posted += 1
-        heapq.heappush(
-            self.mail, (due, self.posted, lambda at: deliver(at) if socket.life == life and socket.open else None)
-        )
+
+        def arrive(at: int) -> None:
+            if socket.life == life and socket.open:
+                deliver(at)
+
+        heapq.heappush(self.mail, (due, self.posted, arrive))
 
     def _ask(self, now: int) -> None:
         name = self.rng.choice(self.venue.names)

@@ -1,0 +1,109 @@
+"""Whom to ask next."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from market_scraper.domain.planner import ANSWER_DUE_S, SWEEP_EVERY, Planner, Target
+from market_scraper.domain.values import Address
+
+
+def target(i: int) -> Target:
+    return Target(Address(f"0x{i:040x}"))
+
+
+def test_the_most_worthwhile_is_asked_first() -> None:
+    planner = Planner()
+    for i, gain in enumerate((0.1, 0.9, 0.5)):
+        planner.want(target(i), gain, now_s=0.0)
+    assert [planner.next(0.0) for _ in range(3)] == [target(1), target(2), target(0)]
+
+
+def test_a_target_is_asked_once_at_a_time() -> None:
+    planner = Planner()
+    planner.want(target(1), 1.0, now_s=0.0)
+    assert planner.next(0.0) == target(1)
+    planner.want(target(1), 1.0, now_s=0.0)
+    assert planner.next(0.0) is None
+    planner.settle(target(1))
+    assert planner.next(0.0) == target(1)
+
+
+def test_a_newer_want_replaces_the_older() -> None:
+    planner = Planner()
+    planner.want(target(1), 0.9, now_s=0.0)
+    planner.want(target(2), 0.5, now_s=0.0)
+    planner.want(target(1), 0.1, now_s=0.0)
+    assert [planner.next(0.0) for _ in range(3)] == [target(2), target(1), None]
+
+
+def test_nobody_is_asked_before_the_time_it_was_wanted_for() -> None:
+    planner = Planner()
+    planner.want(target(1), 0.9, now_s=0.0, not_before_s=5.0)
+    planner.want(target(2), 0.1, now_s=0.0)
+    assert [planner.next(4.9), planner.next(4.9), planner.next(5.0)] == [target(2), None, target(1)]
+
+
+def test_everybody_else_is_audited_the_longest_unasked_first() -> None:
+    planner = Planner()
+    for i in range(3):
+        planner.follow(target(i))
+        planner.settle(target(i))
+    order = []
+    for _ in range(6):
+        asked = planner.next(0.0)
+        assert asked is not None
+        order.append(asked)
+        planner.settle(asked)
+    assert order == [target(0), target(1), target(2)] * 2
+
+
+def test_the_sweep_goes_on_whatever_is_wanted() -> None:
+    planner = Planner()
+    planner.follow(target(999))
+    planner.want_all(((target(i), 1.0) for i in range(100)), now_s=0.0)
+    asked = [planner.next(0.0) for _ in range(SWEEP_EVERY)]
+    assert target(999) in asked
+
+
+def test_a_question_without_a_verdict_is_asked_again() -> None:
+    planner = Planner()
+    planner.want(target(1), 1.0, now_s=0.0)
+    planner.next(0.0)
+    assert planner.next(ANSWER_DUE_S - 0.1) is None
+    assert planner.next(ANSWER_DUE_S) == target(1)
+    assert planner.counts.unanswered == 1
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["follow", "want", "settle", "unsettled", "next", "all"]),
+            st.integers(0, 9),
+            st.floats(0, 1),
+        ),
+        max_size=80,
+    )
+)
+def test_a_followed_target_is_never_lost_nor_kept_twice(steps: list[tuple[str, int, float]]) -> None:
+    planner = Planner()
+    known: set[Target] = set()
+    now_s = 0.0
+    for verb, i, gain in steps:
+        now_s += 1
+        known.add(target(i))
+        match verb:
+            case "follow":
+                planner.follow(target(i))
+            case "want":
+                planner.want(target(i), gain, now_s=now_s)
+            case "settle":
+                planner.settle(target(i))
+            case "unsettled":
+                planner.unsettled(target(i), gain, now_s=now_s)
+            case "all":
+                planner.want_all([(t, gain) for t in sorted(known, key=lambda t: t.trader)], now_s=now_s)
+            case "next":
+                planner.follow(target(i))
+                planner.next(now_s)
+        assert len(planner) == len(known)
+        assert all(t in planner for t in known)
