@@ -1,0 +1,113 @@
+"""`demo`: the whole system against the paper venue; no key, no server, no internet."""
+
+import asyncio
+import os
+import signal
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from market_scraper.cli.options import Json
+from market_scraper.cli.simulate import DEFAULT_TRADERS, Seed, Speed, Traders
+
+if TYPE_CHECKING:
+    from market_scraper.config import Settings
+
+
+def demo(
+    traders: Traders = DEFAULT_TRADERS,
+    speed: Speed = 1.0,
+    seed: Seed = 1,
+    port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65_535, help="Default: API_PORT, 8000. 0 = any free one.", show_default=False),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Run everything against the built-in simulator, with a store that is thrown away, until Ctrl-C.
+
+    \b
+    Example: market-scraper demo
+             market-scraper demo --traders 1000 --speed 5 --port 9000
+    """
+    from market_scraper.cli.server import stop_like_ctrl_c
+
+    stop_like_ctrl_c()
+    try:
+        with tempfile.TemporaryDirectory(prefix="market-scraper-demo-", ignore_cleanup_errors=True) as folder:
+            asyncio.run(_demo(Path(folder), traders=traders, speed=speed, seed=seed, port=port, as_json=as_json))
+    except KeyboardInterrupt:  # before the server could take the signal itself
+        raise typer.Exit(0) from None
+
+
+async def _demo(folder: Path, *, traders: int, speed: float, seed: int, port: int | None, as_json: bool) -> None:
+    """Run venue and server; ends when the server was told to stop, or fails when the venue is lost."""
+    from market_scraper import logs
+    from market_scraper.cli.paper import paper_venue
+    from market_scraper.cli.printing import remark
+    from market_scraper.cli.remote import CommandFailed
+    from market_scraper.config import load
+
+    own: dict[str, object] = {
+        "api_port": port,
+        "hyperliquid.symbol": ("BTC",),
+        "storage.backend": "sqlite",
+        "storage.path": str(folder / "market_scraper.db"),
+        "mongo.url": "",
+        "redis.url": "",
+        "logging.format": "json" if as_json else None,
+    }
+    logs.configure(load(own).logging)  # a wrong setting is told before anything starts
+    remark("starting the paper venue ...")
+    async with paper_venue(traders=traders, speed=speed, seed=seed) as venue:
+        remark(f"the paper venue is at {venue.url}")
+        server = asyncio.create_task(_serve(load({**own, **venue.flags()}), as_json), name="server")
+        lost = asyncio.create_task(venue.process.wait(), name="paper-venue")
+        try:
+            await asyncio.wait({server, lost}, return_when=asyncio.FIRST_COMPLETED)
+            if not server.done():
+                os.kill(os.getpid(), signal.SIGTERM)  # the server's own way to stop in order
+                await server
+                raise CommandFailed(f"the paper venue ended by itself, exit code {lost.result()}")
+            await server
+        finally:
+            for task in (server, lost):
+                task.cancel()
+            await asyncio.gather(server, lost, return_exceptions=True)
+
+
+async def _serve(settings: "Settings", as_json: bool) -> None:
+    from market_scraper import app
+    from market_scraper.cli.server import ROLES, announce
+
+    first: list[asyncio.Task[None]] = []
+
+    def on_ready(base: str) -> None:
+        announce(base, as_json)
+        first.append(asyncio.create_task(_first_signal(base, settings.api_key, as_json), name="first-signal"))
+
+    try:
+        await app.run(settings, roles=frozenset(ROLES), on_ready=on_ready)
+    finally:
+        for task in first:
+            task.cancel()
+        await asyncio.gather(*first, return_exceptions=True)
+
+
+async def _first_signal(base: str, api_key: str | None, as_json: bool) -> None:
+    """Show that it works: the first signal that may be leaned on."""
+    from market_scraper.cli.follow import follow
+    from market_scraper.cli.printing import print_json, print_line
+    from market_scraper.cli.remote import Remote
+    from market_scraper.cli.signals import one_line
+
+    async for message in follow(Remote(base, api_key), "signals", None, on_lost=lambda _reason: None):
+        if message["type"] == "signal" and message["data"]["state"] == "live":
+            data = message["data"]
+            if as_json:
+                print_json({"event": "first_signal", "data": data})
+            else:
+                print_line(f"first signal: {one_line(data)}\nwhy: {base}/api/v1/signals/{data['id']}/explain")
+            return
