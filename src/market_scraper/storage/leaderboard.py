@@ -103,9 +103,14 @@ class Chain:
         return [leaderboard_row_from(trader, row) for trader, row in zip(self._places, self._rows, strict=True)]
 
 
-def check_part(part: LeaderboardPart) -> None:
-    """Raise InvalidInput for a part that could not be kept or put in its place."""
+def check_place(part: LeaderboardPart) -> None:
+    """Raise InvalidInput for a part that has no place in its pull."""
     if not 0 <= part.part < part.parts:
         raise InvalidInput(f"LeaderboardPart: part {part.part} of {part.parts}")
+
+
+def check_part(part: LeaderboardPart) -> None:
+    """Raise InvalidInput for a part that could not be kept."""
+    check_place(part)
     for row in part.rows:
         leaderboard_row_bytes(row)

@@ -2,6 +2,7 @@
 
 import re
 from enum import StrEnum
+from functools import lru_cache
 
 import msgspec
 
@@ -30,7 +31,7 @@ class Field(msgspec.Struct, frozen=True):
     optional: bool = False
 
 
-class Collection(msgspec.Struct, frozen=True, kw_only=True):
+class Collection(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """A collection: a table in SQLite, a collection in MongoDB.
 
     A row replaces the one with its `key` unless `newest_by`, compared field by field, would fall.
@@ -54,12 +55,15 @@ _CANDLES = re.compile(r"(?:(?P<dex>[a-z0-9]*)__)?(?P<coin>[a-z0-9_]+?)_candles_(
 _RESERVED = "sqlite_"  # SQLite keeps names that begin so for itself
 
 
+@lru_cache(maxsize=4096)
 def candles_name(symbol: Symbol, interval: Interval) -> str:
     """Name the collection of one series: BTC, 1h gives `btc_candles_1h`.
 
     Names must differ where case does not count (SQLite) and be plain words, so a lower-case letter of the coin is
     marked by `_` (kPEPE: `_kpepe_candles_1h`) and a dex stands before `__` (xyz:TSLA: `xyz__tsla_candles_1h`).
+    Raises InvalidSymbol for what is none: a table's name must not come from a stranger.
     """
+    parse_symbol(symbol)
     dex, colon, coin = symbol.rpartition(":")
     marked = "".join(f"_{letter}" if letter.islower() else letter.lower() for letter in coin)
     prefix = f"{dex}__" if colon or marked.startswith(_RESERVED) else ""
