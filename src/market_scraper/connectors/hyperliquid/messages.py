@@ -287,7 +287,7 @@ def decode_frame(data: bytes) -> Frame | OtherFrame:
         return _unread(data, error)
 
 
-def decode_answer(data: bytes, shape: type[T]) -> T:
+def decode_answer(data: bytes | bytearray, shape: type[T]) -> T:
     """Give a REST answer as `shape`, or raise InvalidInput."""
     try:
         return msgspec.json.decode(data, type=shape, strict=False)

@@ -45,7 +45,7 @@ def prints_heard(
     Raises UndecodableFrame as a whole, for one unreadable print leaves a hole in the block that it was in.
     """
     if not trades:
-        raise UndecodableFrame("a trades frame without prints")
+        raise InvalidInput("a trades frame without prints, in which none is lost")
     coin = trades[0].coin
     market = markets(coin)
     if market is None:

@@ -115,7 +115,7 @@ def test_a_small_request_is_not_starved_by_a_flood_of_large_ones() -> None:
     assert budget.admit(1.0) == []
     moment = budget.next_at(1.0)
     assert moment is not None
-    assert budget.admit(moment)[0] == large
+    assert large in budget.admit(moment)
 
 
 def test_many_small_requests_do_not_keep_a_large_one_out() -> None:
