@@ -3,8 +3,10 @@
 import asyncio
 import heapq
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+from market_scraper.ports.stores import Row
 
 TURNS = 50
 """Turns of the event loop that `settle` grants; a chain of awaits in our tests is far shorter."""
@@ -98,3 +100,32 @@ class FakeClock:
     def _move_to(self, monotonic_s: float) -> None:
         self._wall_ms += (monotonic_s - self._monotonic_s) * 1000
         self._monotonic_s = monotonic_s
+
+
+class FakeSink:
+    """A `ports.stores.RowSink` whose rows are stored when the test says so; `unstored_limit` is when it is full."""
+
+    def __init__(self, unstored_limit: int = 1_000_000) -> None:
+        self.stored: list[Row] = []
+        self._unstored_limit = unstored_limit
+        self._waiting: list[tuple[Sequence[Row], Callable[[], None]]] = []
+        self._room = asyncio.Event()
+
+    @property
+    def put_rows(self) -> list[Row]:
+        """Everything put so far, stored or not, in order."""
+        return [*self.stored, *(row for rows, _ in self._waiting for row in rows)]
+
+    async def put(self, rows: Sequence[Row], on_stored: Callable[[], None]) -> None:
+        while sum(len(waiting) for waiting, _ in self._waiting) >= self._unstored_limit:
+            self._room.clear()
+            await self._room.wait()
+        self._waiting.append((rows, on_stored))
+
+    def store_all(self) -> None:
+        """Commit what was put and tell it, in order."""
+        waiting, self._waiting = self._waiting, []
+        for rows, on_stored in waiting:
+            self.stored += rows
+            on_stored()
+        self._room.set()

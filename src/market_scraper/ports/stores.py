@@ -90,6 +90,10 @@ class TraderSignalRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     signal: TraderSignal
 
 
+CHOICE_PREFIX = "choice:"
+"""Settings `choice:<address>` hold what the user's hand decided of a trader: the text of a `Choice`."""
+
+
 class SettingRow(msgspec.Struct, frozen=True, kw_only=True):
     """A choice that survives restarts. Key: key. The last write wins."""
 

@@ -95,7 +95,7 @@ class Supervisor:
             self.start(name)
 
     async def stop(self, name: str) -> None:
-        """Stop a component and wait for its end, at most `stop_s`; one that is stopped stays so. Raises UnknownThing."""
+        """Stop a component and wait for its end, at most `stop_s`; a stopped one stays so. Raises UnknownThing."""
         await self._stop(self._get(name), self._stop_s)
 
     async def stop_all(self) -> None:
