@@ -31,27 +31,31 @@ class Market:
         return 6 - self.sz_decimals
 
     @property
+    def whole_usd(self) -> int:
+        """One USD in price units."""
+        return int(10**self.px_decimals)
+
+    @property
     def maintenance_rate(self) -> float:
         """Maintenance margin as a share of notional: half the initial margin at the highest leverage."""
         return 1 / (2 * self.max_leverage)
 
     def units(self, usd: float) -> int:
         """Price in units, not yet rounded to a tick."""
-        return round(usd * 10**self.px_decimals)
+        return round(usd * self.whole_usd)
 
     def usd(self, px: int) -> float:
         """USD per coin of a price in units."""
-        return px / 10**self.px_decimals
+        return px / self.whole_usd
 
     def coins(self, lots: int) -> float:
         """Coins of a number of lots."""
-        return lots / 10**self.sz_decimals
+        return float(lots / 10**self.sz_decimals)
 
     def tick(self, px: int) -> int:
         """Smallest allowed price step at `px`, in units: 5 significant figures, whole USD always allowed."""
-        whole_usd: int = 10**self.px_decimals
         step: int = 10 ** max(0, len(str(px)) - 5)
-        return min(step, whole_usd)
+        return min(step, self.whole_usd)
 
 
 # share: BTC, HYPE, ETH as measured in 2026-09 (facts 5.5), the rest by feel.
