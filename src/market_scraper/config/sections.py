@@ -157,19 +157,31 @@ class Clock(Section):
 
 
 class Task(Section):
-    """One periodic task."""
+    """One periodic task. Its defaults are its class's own: a task of which one key is given keeps the others."""
 
     enabled: bool = True
     interval_seconds: Seconds = 3_600.0
 
 
+class CheckTask(Task):
+    """One that looks after the others."""
+
+    interval_seconds: Seconds = 600.0
+
+
+class OptionalTask(Task):
+    """One that runs only when asked for."""
+
+    enabled: bool = False
+
+
 class Tasks(Section):
     """`scheduler.tasks`."""
 
-    leaderboard_refresh: Task = Task(interval_seconds=3_600.0)
-    health_check: Task = Task(interval_seconds=600.0)
-    connector_health: Task = Task(interval_seconds=600.0)
-    data_cleanup: Task = Task(enabled=False, interval_seconds=3_600.0)
+    leaderboard_refresh: Task = Task()
+    health_check: CheckTask = CheckTask()
+    connector_health: CheckTask = CheckTask()
+    data_cleanup: OptionalTask = OptionalTask()
 
 
 class Scheduler(Section):

@@ -56,6 +56,14 @@ def test_every_yaml_key_is_also_a_variable(name: Name, tmp_path: Path) -> None:
     assert source_of(read(environ={name.env: text}, folder=tmp_path), name.key)[1] == "environment"
 
 
+@pytest.mark.parametrize("name", NAMES.values(), ids=lambda name: name.key)
+def test_a_value_set_to_its_default_changes_no_other(name: Name, tmp_path: Path) -> None:
+    default = Settings().model_dump(mode="json")
+    for part in name.key.split("."):
+        default = default[part]
+    assert load({name.key: default}, environ={}, folder=tmp_path) == Settings()
+
+
 def test_lists_are_comma_lists_or_json(tmp_path: Path) -> None:
     assert load(environ={"HYPERLIQUID__SYMBOL": "BTC, kPEPE,BTC"}, folder=tmp_path).hyperliquid.symbols == (
         "BTC",
