@@ -66,7 +66,7 @@ def candles_name(symbol: Symbol, interval: Interval) -> str:
     parse_symbol(symbol)
     dex, colon, coin = symbol.rpartition(":")
     marked = "".join(f"_{letter}" if letter.islower() else letter.lower() for letter in coin)
-    prefix = f"{dex}__" if colon or marked.startswith(_RESERVED) else ""
+    prefix = f"{dex}__" if colon or f"{marked}_".startswith(_RESERVED) else ""
     return f"{prefix}{marked}_candles_{interval}"
 
 
