@@ -1,0 +1,1 @@
+"""Collectors decide when to ask and what is worth publishing; connectors know how."""

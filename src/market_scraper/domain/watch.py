@@ -16,8 +16,8 @@ Fact = PositionChanged | TapeGapped
 class CoinWatch:
     """Feeds the ledger with what the tape lets through, and judges account answers when the watermark allows.
 
-    `now_s` are monotonic seconds, `known_at_ms` our clock's milliseconds. `on_verdict` hears every judgement
-    (see `CoinLedger.judge`).
+    `now_s` are monotonic seconds, `known_at_ms` our clock's milliseconds. `on_prints` hears every print that is
+    counted, `on_verdict` every judgement (see `CoinLedger.judge`).
     """
 
     def __init__(
@@ -27,9 +27,12 @@ class CoinWatch:
         *,
         mark: TapeMark | None = None,
         positions: Iterable[Position] = (),
-        on_verdict: Callable[[Answer, str], None] = lambda _answer, _verdict: None,
+        on_prints: Callable[[Sequence[Print]], None] = lambda _prints: None,
+        on_verdict: Callable[["CoinWatch", Answer, str], None] = lambda _watch, _answer, _verdict: None,
     ) -> None:
         self.market = market
+        self.window_ms = rules.join_window_ms
+        self.on_prints = on_prints
         self.tape = CoinTape(market.symbol, mark=mark, join_window_ms=rules.join_window_ms)
         self.ledger = CoinLedger(market, join_window_ms=rules.join_window_ms)
         self._on_verdict = on_verdict
@@ -42,6 +45,11 @@ class CoinWatch:
     def symbol(self) -> Symbol:
         """The coin."""
         return self.market.symbol
+
+    @property
+    def is_halted(self) -> bool:
+        """Whether the market is known to be halted."""
+        return self._halted_since_ms is not None
 
     def mark(self) -> TapeMark | None:
         """How far the tape is whole; None before the first replay."""
@@ -104,6 +112,8 @@ class CoinWatch:
         facts: list[Fact] = []
         if advance.gap is not None:
             facts.append(self._gapped(advance.gap, known_at_ms))
+        self.on_prints(advance.fresh)
+        self.on_prints(advance.late)
         facts += self.ledger.count(advance, known_at_ms)
         facts += self._judge(known_at_ms)
         return facts
@@ -121,7 +131,7 @@ class CoinWatch:
         for answer, verdict, fact in self.ledger.judge(watermark, known_at_ms):
             if fact is not None:
                 facts.append(fact)
-            self._on_verdict(answer, verdict)
+            self._on_verdict(self, answer, verdict)
         return facts
 
 

@@ -276,7 +276,7 @@ class Run:
                 self.view[fact.after.trader] = fact.after
                 self.outcome.facts.append(fact)
 
-    def _verdict(self, _answer: Answer, verdict: str) -> None:
+    def _verdict(self, _watch: CoinWatch, _answer: Answer, verdict: str) -> None:
         self.asked[verdict] = self.asked.get(verdict, 0) + 1
 
     def _check(self, now: int) -> None:

@@ -1,0 +1,161 @@
+"""Asking for accounts: the planner says whom, the connector's budget says when, the ledger says what it was worth."""
+
+from collections.abc import Callable, Mapping
+
+from market_scraper.collectors.targets import Worth
+from market_scraper.domain.errors import InvalidInput, SourceError
+from market_scraper.domain.ledger import Answer
+from market_scraper.domain.planner import Planner, Target
+from market_scraper.domain.positions import AccountSnapshot
+from market_scraper.domain.values import Address, Symbol
+from market_scraper.domain.watch import CoinWatch, Fact
+from market_scraper.ports.clock import Clock
+from market_scraper.ports.reporting import Reporter
+from market_scraper.ports.sources import VenueHttp
+
+IDLE_S = 0.25
+TOO_SOON_S = 1.0
+"""An answer that came to nothing is worth asking for again after this long: the tape has moved on by then."""
+
+FAILED_S = 10.0
+STAMP_OFF_MS = 60_000
+"""An account answer whose stamp is so far from the venue's clock says nothing of any cut that we know."""
+
+
+class Asker:
+    """Keeps the planner and the ledgers of all coins in step. `run` is one worker; run a few of them."""
+
+    def __init__(
+        self,
+        http: VenueHttp,
+        watches: Mapping[Symbol, CoinWatch],
+        clock: Clock,
+        reporter: Reporter,
+        *,
+        on_facts: Callable[[list[Fact]], None],
+        venue_now_ms: Callable[[], int],
+    ) -> None:
+        self.planner = Planner()
+        self.worth = Worth()
+        self.implausible = 0
+        self._http = http
+        self._watches = watches
+        self._clock = clock
+        self._reporter = reporter
+        self._on_facts = on_facts
+        self._venue_now_ms = venue_now_ms
+        self._open: dict[Target, set[Symbol]] = {}  # coins whose verdict on the target's answer is out
+        self._bad: set[Target] = set()  # some coin's verdict was no help
+
+    # -- who is wanted -------------------------------------------------------------------------------------------
+
+    def want_ranked(self) -> None:
+        """Everyone on a new leaderboard is followed; who is not known yet is wanted."""
+        for trader in self.worth.ranked:
+            for dex in self._dexes():
+                target = Target(trader, dex)
+                if target not in self.planner:
+                    self._want(target)
+
+    def seen(self, trader: Address, dex: str) -> None:
+        """Somebody appeared on the tape."""
+        target = Target(trader, dex)
+        if target not in self.planner:
+            self._want(target)
+
+    def take_up(self, watch: CoinWatch) -> None:
+        """Follow everyone that the store knew; who was exact stays so if the tape joins its past."""
+        dex = watch.market.dex
+        for book in watch.ledger.books():
+            target = Target(book.trader, dex)
+            if watch.ledger.is_exact(book.trader):
+                self.planner.follow(target)
+            else:
+                self._want(target)
+
+    def want(self, trader: Address, dex: str) -> None:
+        """Somebody's base has become doubtful."""
+        self._want(Target(trader, dex))
+
+    def want_everyone(self, watch: CoinWatch) -> None:
+        """After a gap every base of the coin is gone."""
+        dex, now_ms = watch.market.dex, self._venue_now_ms()
+        targets = (Target(book.trader, dex) for book in watch.ledger.books())
+        self.planner.want_all(
+            ((target, self.worth.gain(target, self._watches, now_ms)) for target in targets),
+            now_s=self._clock.monotonic(),
+        )
+
+    def _want(self, target: Target) -> None:
+        gain = self.worth.gain(target, self._watches, self._venue_now_ms())
+        self.planner.want(target, gain, now_s=self._clock.monotonic())
+
+    def _dexes(self) -> set[str]:
+        return {watch.market.dex for watch in self._watches.values()}
+
+    # -- asking --------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Ask for ever."""
+        while True:
+            target = self.planner.next(self._clock.monotonic()) if self._may_help() else None
+            if target is None:
+                await self._clock.sleep(IDLE_S)
+                continue
+            try:
+                snapshot = await self._http.account(target.trader, target.dex)
+            except SourceError as error:
+                self._reporter.failed(str(error))
+                wait_s = FAILED_S if error.retry_after_s is None else max(error.retry_after_s, TOO_SOON_S)
+                self._unsettled(target, wait_s)
+                await self._clock.sleep(TOO_SOON_S)
+            except InvalidInput as error:
+                self._reporter.failed(f"unreadable account answer: {error}")
+                self._unsettled(target, FAILED_S)
+            else:
+                self.hear(snapshot)
+
+    def hear(self, snapshot: AccountSnapshot) -> None:
+        """Take an account answer, asked for or pushed over a user slot."""
+        if abs(snapshot.time_ms - self._venue_now_ms()) > STAMP_OFF_MS:
+            self.implausible += 1
+            self._unsettled(Target(snapshot.trader, snapshot.dex), FAILED_S)
+            return
+        coins = {s for s, watch in self._watches.items() if watch.market.dex == snapshot.dex}
+        self._open[Target(snapshot.trader, snapshot.dex)] = coins
+        now_ms = self._clock.now_ms()
+        facts: list[Fact] = []
+        for symbol in coins:
+            facts += self._watches[symbol].hear_account(snapshot, now_ms)
+        if facts:
+            self._on_facts(facts)
+
+    def hear_verdict(self, watch: CoinWatch, answer: Answer, verdict: str) -> None:
+        """Take the ledger's judgement of one coin; after the last coin's the target is settled, or wanted again."""
+        target = Target(answer.trader, watch.market.dex)
+        coins = self._open.get(target)
+        if verdict != "exact":
+            self._bad.add(target)
+        if coins is not None:
+            coins.discard(watch.symbol)
+            if coins:
+                return
+            del self._open[target]
+        if target in self._bad:
+            self._bad.discard(target)
+            self._unsettled(target, TOO_SOON_S)
+        else:
+            self.planner.settle(target)
+
+    def _unsettled(self, target: Target, wait_s: float) -> None:
+        now_s = self._clock.monotonic()
+        gain = self.worth.gain(target, self._watches, self._venue_now_ms())
+        self.planner.unsettled(target, gain, now_s=now_s, not_before_s=now_s + wait_s)
+
+    def _may_help(self) -> bool:
+        """An answer can be judged only if its whole window lies within what we heard: wait that long after a gap."""
+        now_ms = self._venue_now_ms()
+        return any(
+            watch.tape.watermark_ms is not None and now_ms - watch.tape.epoch_ms >= 2 * watch.window_ms
+            for watch in self._watches.values()
+        )

@@ -1,0 +1,78 @@
+"""Facts on their way to the bus. The tape never waits: while the bus is full, facts of one trader merge."""
+
+import asyncio
+
+import msgspec
+
+from market_scraper.domain.events import PositionChanged, TapeGapped
+from market_scraper.domain.values import Address, Symbol
+from market_scraper.domain.watch import Fact
+
+MERGE_ABOVE = 2_000
+"""Pending facts from which on merging begins; below it the publisher is merely between two steps."""
+
+
+class Outbox:
+    """An ordered queue of facts per process. One reader takes all of it at once.
+
+    Merging keeps the first `lots_before` and the newest `after`, and never crosses zero, a change of state or a gap.
+    No `TapeAdvanced` waits in here: whoever takes adds it behind what was taken, so that no merge can cross one.
+    """
+
+    def __init__(self, *, merge_above: int = MERGE_ABOVE) -> None:
+        self.merged = 0
+        self._merge_above = merge_above
+        self._pending: list[Fact | None] = []
+        self._last: dict[tuple[Address, Symbol], int] = {}
+        self._filled = asyncio.Event()
+
+    def __len__(self) -> int:
+        return len(self._pending)
+
+    def put(self, event: Fact) -> None:
+        """Add a fact; returns at once, whatever the bus does."""
+        if isinstance(event, PositionChanged):
+            key = (event.after.trader, event.after.symbol)
+            at = self._last.get(key)
+            if at is not None and len(self._pending) > self._merge_above:
+                older = self._pending[at]
+                assert isinstance(older, PositionChanged)
+                if _may_merge(older, event):
+                    # The newer takes the later place: whoever reads up to there has seen all of its block.
+                    self._pending[at] = None
+                    event = msgspec.structs.replace(
+                        event, lots_before=older.lots_before, merged=older.merged + event.merged + 1
+                    )
+                    self.merged += 1
+            self._last[key] = len(self._pending)
+        elif isinstance(event, TapeGapped):
+            self._last.clear()
+        self._pending.append(event)
+        self._filled.set()
+
+    async def filled(self) -> None:
+        """Wait until something is pending."""
+        await self._filled.wait()
+
+    def take_now(self) -> list[Fact]:
+        """Give all that is pending, perhaps nothing."""
+        taken = [event for event in self._pending if event is not None]
+        self._pending.clear()
+        self._last.clear()
+        self._filled.clear()
+        return taken
+
+
+def _may_merge(older: PositionChanged, newer: PositionChanged) -> bool:
+    a, b = older.after, newer.after
+    if a.state is not b.state or a.because is not b.because or older.cause is not newer.cause:
+        return False
+    if a.lots is None or b.lots is None:
+        return a.lots is b.lots
+    before = older.lots_before
+    signs = {_sign(lots) for lots in (before, a.lots, b.lots) if lots is not None}
+    return len(signs) == 1
+
+
+def _sign(lots: int) -> int:
+    return (lots > 0) - (lots < 0)

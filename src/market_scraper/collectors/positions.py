@@ -1,0 +1,320 @@
+"""The positions of all traders in the followed coins: performs what tape, ledger and planner decide."""
+
+import asyncio
+from collections.abc import Sequence
+
+import structlog
+
+from market_scraper.collectors.asking import Asker
+from market_scraper.collectors.markets import Listing
+from market_scraper.collectors.outbox import Outbox
+from market_scraper.collectors.tape_sockets import TapeSockets
+from market_scraper.collectors.user_slots import UserSlots
+from market_scraper.domain.audit import MinuteAudit
+from market_scraper.domain.events import (
+    CandlesClosed,
+    Event,
+    MarketContextChanged,
+    MarketsListed,
+    TapeAdvanced,
+    TapeGapped,
+    TradersRated,
+)
+from market_scraper.domain.market import Market, MarketContext
+from market_scraper.domain.positions import Cause, Position, TapeMark
+from market_scraper.domain.rules import PositionRules
+from market_scraper.domain.values import Interval, Symbol
+from market_scraper.domain.watch import CoinWatch, Fact
+from market_scraper.ports.bus import Bus, Inbox
+from market_scraper.ports.clock import Clock
+from market_scraper.ports.reporting import Detail, Reporter
+from market_scraper.ports.sources import VenueHttp, VenueSockets
+from market_scraper.ports.stores import PositionReader
+
+log = structlog.get_logger(__name__)
+
+ADVANCE_S = 0.25
+"""How often at most the watermark is told."""
+
+TICK_S = 0.1
+REPORT_S = 2.0
+LEARN_S = 60.0
+ASKERS = 6
+"""Requests under way at once: 500 a minute at up to 0.7 s each."""
+
+
+class PositionsCollector:
+    """Follows everyone's position in every followed coin and publishes each change.
+
+    Each `run` is a life of its own: it takes up what the store holds, and on the way out tells how far the tape was
+    whole, so that the next life can join it.
+    """
+
+    def __init__(
+        self,
+        *,
+        http: VenueHttp,
+        sockets: VenueSockets,
+        bus: Bus,
+        store: PositionReader,
+        clock: Clock,
+        reporter: Reporter,
+        listing: Listing,
+        rules: PositionRules,
+    ) -> None:
+        self._http = http
+        self._sockets = sockets
+        self._bus = bus
+        self._store = store
+        self._clock = clock
+        self._reporter = reporter
+        self._listing = listing
+        self._rules = rules
+
+    async def run(self) -> None:
+        """Collect until cancelled."""
+        # The inbox opens first: ratings may be published while the stored rows are read.
+        async with self._bus.follow(TradersRated, MarketsListed, MarketContextChanged, CandlesClosed) as inbox:
+            markets = await self._listing.wait()
+            marks = await self._store.marks()
+            life = _Life(self._http, self._sockets, self._bus, self._clock, self._reporter, self._rules)
+            for market in markets:
+                mark = marks.get(market.symbol)
+                stored: list[Position] = []
+                if mark is not None:
+                    async for rows in self._store.states(market.symbol):
+                        stored.extend(rows)
+                life.follow(market, mark, stored)
+            await life.run(inbox)
+
+
+class _Life:
+    """One run's state and tasks."""
+
+    def __init__(
+        self,
+        http: VenueHttp,
+        sockets: VenueSockets,
+        bus: Bus,
+        clock: Clock,
+        reporter: Reporter,
+        rules: PositionRules,
+    ) -> None:
+        self._bus = bus
+        self._clock = clock
+        self._reporter = reporter
+        self._rules = rules
+        self._sockets = sockets
+        self._watches: dict[Symbol, CoinWatch] = {}
+        self._audits: dict[Symbol, MinuteAudit] = {}
+        self._delisted: set[Symbol] = set()
+        self._outbox = Outbox()
+        self._tell_now = asyncio.Event()
+        self._told: dict[Symbol, TapeMark] = {}
+        self._asker = Asker(http, self._watches, clock, reporter, on_facts=self._take, venue_now_ms=self._venue_now_ms)
+        self._tape = TapeSockets(
+            sockets,
+            self._watches,
+            clock,
+            count=rules.tape_sockets,
+            on_facts=self._take,
+            on_interval_ended=self._tell_now.set,
+        )
+
+    def follow(self, market: Market, mark: TapeMark | None, stored: Sequence[Position]) -> None:
+        """Watch a coin, taking up where `mark` and the stored rows stood."""
+        audit = self._audits[market.symbol] = MinuteAudit(market.sz_decimals)
+        self._watches[market.symbol] = CoinWatch(
+            market,
+            self._rules,
+            mark=mark,
+            positions=stored,
+            on_prints=audit.count,
+            on_verdict=self._asker.hear_verdict,
+        )
+        self._note_listing(market)
+
+    async def run(self, inbox: Inbox) -> None:
+        """Run until cancelled; whatever is pending then is still published."""
+        dexes = sorted({watch.market.dex for watch in self._watches.values()})
+        slots = UserSlots(self._sockets, slots=self._rules.user_slots, dexes=dexes, on_snapshot=self._asker.hear)
+        for watch in self._watches.values():
+            self._asker.take_up(watch)
+        try:
+            async with self._tape, slots, asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._publish(), name="positions-publish")
+                tasks.create_task(self._tick(slots), name="positions-tick")
+                tasks.create_task(self._follow_bus(inbox, slots), name="positions-bus")
+                for i in range(ASKERS):
+                    tasks.create_task(self._asker.run(), name=f"positions-ask-{i}")
+        finally:
+            await self._bus.publish(self._batch(final=True))
+
+    # -- facts out -----------------------------------------------------------------------------------------------
+
+    def _take(self, facts: Sequence[Fact]) -> None:
+        for fact in facts:
+            self._outbox.put(fact)
+            if isinstance(fact, TapeGapped):
+                gap = fact.mark.gaps[-1]
+                log.warning(
+                    "tape_gap",
+                    symbol=fact.mark.symbol,
+                    since_ms=gap.since_ms,
+                    seconds=(gap.until_ms - gap.since_ms) / 1000,
+                )
+                self._asker.want_everyone(self._watches[fact.mark.symbol])
+                self._tell_now.set()
+            elif fact.cause is Cause.PRINT:
+                self._asker.seen(fact.after.trader, self._watches[fact.after.symbol].market.dex)
+            elif fact.cause is Cause.LATE:
+                self._asker.want(fact.after.trader, self._watches[fact.after.symbol].market.dex)
+
+    async def _publish(self) -> None:
+        """Facts as they come; the watermark every `ADVANCE_S`, and at once when an interval has ended."""
+        told_s = self._clock.monotonic()
+        while True:
+            wait_s = max(0.0, told_s + ADVANCE_S - self._clock.monotonic())
+            try:
+                async with self._clock.timeout(wait_s):
+                    await self._outbox.filled()
+            except TimeoutError:
+                pass
+            is_due = self._tell_now.is_set() or self._clock.monotonic() - told_s >= ADVANCE_S
+            batch = self._batch(final=False) if is_due else self._outbox.take_now()
+            if is_due:
+                told_s = self._clock.monotonic()
+                self._tell_now.clear()
+            if batch:
+                await self._bus.publish(batch)
+
+    def _batch(self, *, final: bool) -> list[Event]:
+        """All pending facts, and behind them how far each tape is whole: both from one moment."""
+        batch: list[Event] = list(self._outbox.take_now())
+        now_ms = self._clock.now_ms()
+        for symbol, watch in self._watches.items():
+            mark = watch.mark()
+            if mark is not None and (final or mark != self._told.get(symbol)):
+                self._told[symbol] = mark
+                batch.append(
+                    TapeAdvanced(
+                        known_at_ms=max(now_ms, mark.watermark_ms), mark=mark, venue_offset_ms=self._tape.offset.ms
+                    )
+                )
+        return batch
+
+    # -- time and news -------------------------------------------------------------------------------------------
+
+    async def _tick(self, slots: UserSlots) -> None:
+        reported_s = learned_s = self._clock.monotonic()
+        while True:
+            await self._clock.sleep(TICK_S)
+            self._tape.tick()
+            now_s = self._clock.monotonic()
+            if now_s - reported_s >= REPORT_S:
+                reported_s = now_s
+                self._compare_minutes()
+                self._report(slots)
+            if now_s - learned_s >= LEARN_S:
+                learned_s = now_s
+                for watch in self._watches.values():
+                    watch.learn_rates()
+                slots.give(self._asker.worth.voters)
+
+    async def _follow_bus(self, inbox: Inbox, slots: UserSlots) -> None:
+        while True:
+            for envelope in await inbox.take():
+                match envelope.event:
+                    case TradersRated() as rated if self._asker.worth.hear_ratings(rated):
+                        self._asker.want_ranked()
+                        slots.give(self._asker.worth.voters)
+                    case MarketsListed() as listed:
+                        for market in listed.markets:
+                            self._note_listing(market)
+                    case MarketContextChanged() as changed:
+                        self._note_context(changed.context)
+                    case CandlesClosed() as closed if closed.interval is Interval.M1:
+                        audit = self._audits.get(closed.symbol)
+                        if audit is not None:
+                            for bar in closed.candles:
+                                audit.hear(bar)
+
+    def _note_listing(self, market: Market) -> None:
+        watch = self._watches.get(market.symbol)
+        if watch is None:
+            return
+        if market.is_delisted:
+            self._delisted.add(market.symbol)
+            watch.halt(self._venue_now_ms())
+        else:
+            self._delisted.discard(market.symbol)
+
+    def _note_context(self, context: MarketContext) -> None:
+        watch = self._watches.get(context.symbol)
+        if watch is None:
+            return
+        self._asker.worth.hear_open_interest(context.symbol, context.open_interest * 10**watch.market.sz_decimals)
+        if context.open_interest <= 0:
+            watch.halt(self._venue_now_ms())
+        elif watch.is_halted and context.symbol not in self._delisted:
+            self._take(watch.resume(self._clock.now_ms()))
+
+    def _compare_minutes(self) -> None:
+        for symbol, audit in self._audits.items():
+            tape = self._watches[symbol].tape
+            if tape.watermark_ms is None:
+                continue
+            for wrong in audit.compare(whole_from_ms=tape.epoch_ms, watermark_ms=tape.watermark_ms):
+                log.warning(
+                    "suspected_gap",
+                    symbol=symbol,
+                    minute_ms=wrong.minute_ms,
+                    venue_prints=wrong.venue_prints,
+                    our_prints=wrong.our_prints,
+                )
+
+    # -- health --------------------------------------------------------------------------------------------------
+
+    def _venue_now_ms(self) -> int:
+        return self._tape.venue_now_ms()
+
+    def _report(self, slots: UserSlots) -> None:
+        """Well while every tape's watermark is young enough for exact claims."""
+        now_ms = self._venue_now_ms()
+        late = [
+            symbol
+            for symbol, watch in self._watches.items()
+            if watch.tape.watermark_ms is None or now_ms - watch.tape.watermark_ms > self._rules.exact_max_age_ms
+        ]
+        if late:
+            self._reporter.failed(f"the tape stands still: {', '.join(late)}")
+        else:
+            self._reporter.ok(self._detail(slots))
+
+    def _detail(self, slots: UserSlots) -> Detail:
+        planner = self._asker.planner
+        detail: dict[str, float | int | str | None] = {
+            "sockets": self._tape.connected,
+            "followed": len(planner),
+            "wanted": planner.wanted,
+            "asked": planner.asked,
+            "oldest_wanted_s": round(planner.oldest_wanted_s(self._clock.monotonic()), 1),
+            "questions_wanted": planner.counts.wanted,
+            "questions_audit": planner.counts.audits,
+            "user_slots": len(slots.traders),
+            "facts_merged": self._outbox.merged,
+        }
+        for symbol, watch in self._watches.items():
+            tape, ledger, audit = watch.tape.counts, watch.ledger.counts, self._audits[symbol]
+            detail |= {
+                f"{symbol}_prints": tape.prints,
+                f"{symbol}_duplicates": tape.duplicates,
+                f"{symbol}_late": tape.late,
+                f"{symbol}_gaps": tape.gaps,
+                f"{symbol}_joined": ledger.joined,
+                f"{symbol}_confirmed": ledger.confirmed,
+                f"{symbol}_drift": ledger.drift,
+                f"{symbol}_minutes_compared": audit.compared,
+                f"{symbol}_suspected_gaps": audit.mismatches,
+            }
+        return detail
