@@ -10,7 +10,7 @@ from market_scraper.simulator.options import VenueOptions
 from market_scraper.simulator.session import frame_of
 from market_scraper.simulator.subscriptions import Subscription
 from market_scraper.simulator.world import World
-from market_scraper.simulator.world.facts import Block, Fill, Print
+from market_scraper.simulator.world.facts import Block, Print
 from market_scraper.simulator.world.markets import Market
 
 _JOIN_WAIT_MS = 400  # a frame that waits for a second block waits no longer
@@ -176,15 +176,15 @@ class Feed:
         wanted = [subscription for subscription in self._wanted if subscription.kind == "userFills"]
         if not wanted or not block.prints:
             return
-        fills: dict[str, list[Fill]] = {}
-        for _, prints in block.prints:
-            for user, facts in self._world.fills_of_print(prints).items():
-                fills.setdefault(user, []).extend(fact for fact in facts if fact.twap_id is None)
+        traded = {user for _, prints in block.prints for fact in prints for user in (fact.buyer, fact.seller)}
         for subscription in wanted:
-            facts = fills.get(subscription.user, [])
-            if facts:
+            user = subscription.user
+            if user not in traded:
+                continue
+            facts = self._world.fills(user, block.time_ms, block.time_ms, twap=False)
+            if facts:  # own slices of a TWAP are left out
                 shaped = shapes.fills(self._markets, facts, aggregate=subscription.aggregate)
-                self._send(subscription, [frame_of("userFills", {"user": subscription.user, "fills": shaped})], now_ms)
+                self._send(subscription, [frame_of("userFills", {"user": user, "fills": shaped})], now_ms)
 
     def _on_time(self, now_ms: int) -> None:
         cadence = self._options.cadence

@@ -64,7 +64,7 @@ def parse_subscription(
         raise refusal
     kind, coin, interval = raw.get("type"), raw.get("coin", ""), raw.get("interval", "")
     user, dex, aggregate = raw.get("user", ""), raw.get("dex") or "", raw.get("aggregateByTime") or False
-    if not (isinstance(dex, str) and knows_dex(dex) and isinstance(aggregate, bool)):
+    if not (isinstance(kind, str) and isinstance(dex, str) and knows_dex(dex) and isinstance(aggregate, bool)):
         raise refusal
     if kind in COIN_KINDS:
         if not (isinstance(coin, str) and knows_coin(coin)):
