@@ -53,8 +53,8 @@ class ExactSizes:
         return sum(lots for epoch, lots in self._sums.items() if epoch >= since_epoch_ms)
 
 
-class _Due(msgspec.Struct, frozen=True):
-    """A computation that is due: for a block, or for a change without a print (`t_ms` by the clock)."""
+class _Block(msgspec.Struct, frozen=True):
+    """A block in which a voter changed, not yet computed."""
 
     t_ms: int
     known_at_ms: int
@@ -84,8 +84,8 @@ class Electorate:
         self._open_interest: float | None = None
         self._votes: dict[Address, Voter | None] = {}
         self._votes_lean_on: object = None
-        self._block: _Due | None = None
-        self._change: _Due | None = None
+        self._block: _Block | None = None
+        self._changed_ms: int | None = None  # when a change without a print became known, while not yet computed
 
     def restore(self, positions: Iterable[Position]) -> None:
         """Take stored positions; may be called for slice after slice."""
@@ -101,7 +101,7 @@ class Electorate:
         """Take who votes from now on; the mapping is not copied."""
         self._ratings, self._order = ratings, sorted(ratings)
         self._votes_lean_on = None
-        self._change = _Due(known_at_ms, known_at_ms)
+        self._changed_ms = known_at_ms
 
     def changed(self, event: PositionChanged) -> Signal | None:
         """Take a position fact; if it begins another block, give the signal of the one before."""
@@ -113,7 +113,7 @@ class Electorate:
             self._price = event.px  # until the venue tells a mark
         if self._keep(after) and after.trader in self._ratings:
             self._votes.pop(after.trader, None)
-            self._block = _Due(after.t_ms, event.known_at_ms)
+            self._block = _Block(after.t_ms, event.known_at_ms)
         return told
 
     def advanced(self, event: TapeAdvanced) -> list[Signal]:
@@ -131,7 +131,7 @@ class Electorate:
         """Take a gap: from here on nobody is exact until an account answer says so."""
         told = [self.settle()]
         self._mark, self._is_tape_heard = event.mark, True
-        self._change = _Due(event.known_at_ms, event.known_at_ms)
+        self._changed_ms = event.known_at_ms
         told.append(self.settle())
         return [signal for signal in told if signal is not None]
 
@@ -143,12 +143,15 @@ class Electorate:
 
     def settle(self) -> Signal | None:
         """Give the signal of what is pending, when there is one to tell: no more of its block is waiting."""
-        due = self._block or self._change
-        if due is None or not self._is_tape_heard:
+        block, changed_ms = self._block, self._changed_ms
+        if not self._is_tape_heard:
             return None
-        if self._block is not None and self._change is not None:
-            due = _Due(self._block.t_ms, max(self._block.known_at_ms, self._change.known_at_ms))
-        return self._compute(due.t_ms, due.known_at_ms, self._is_stale(due.known_at_ms))
+        if block is not None:
+            known_at_ms = block.known_at_ms if changed_ms is None else max(block.known_at_ms, changed_ms)
+            return self._compute(block.t_ms, known_at_ms, self._is_stale(known_at_ms))
+        if changed_ms is not None:  # no block says when: the venue's clock as we know it
+            return self._compute(changed_ms + self._offset_ms, changed_ms, self._is_stale(changed_ms))
+        return None
 
     def silence(self, now_ms: int) -> Signal | None:
         """Tell that the tape stands still at `now_ms` (our clock), if the last signal called itself live."""
@@ -196,7 +199,7 @@ class Electorate:
         mark, price = self._mark, self._price
         if mark is None or price is None or (self._open_interest is None and not is_stale):
             return None  # what is pending stays so: before the first open interest coverage is not known
-        self._block = self._change = None
+        self._block = self._changed_ms = None
         voters = self._voters(mark, known_at_ms + self._offset_ms if is_stale else None)
         self.computed += 1
         signal = aggregate(

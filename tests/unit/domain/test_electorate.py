@@ -2,6 +2,8 @@
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from market_scraper.domain.electorate import Electorate, ExactSizes, Rating
 from market_scraper.domain.events import MarketContextChanged, PositionChanged, TapeAdvanced, TapeGapped
@@ -291,6 +293,20 @@ def test_who_is_tracked_no_more_stops_voting_and_a_new_one_brings_the_position_s
     assert (told.traders_long, told.traders_short, told.t_ms) == (5, 1, T + 400)
 
 
+def test_a_change_without_a_print_is_told_at_the_venues_time_whatever_our_clock_says() -> None:
+    tape = Tape()
+    made, _ = live(tape)
+    hour_ms = 3_600_000
+    late = TapeAdvanced(known_at_ms=T + 200 + hour_ms, mark=tape.mark(200), venue_offset_ms=-hour_ms)
+    assert made.advanced(late) == []
+
+    made.rate({}, T + 900 + hour_ms)
+    told = made.settle()
+
+    assert told is not None
+    assert (told.t_ms, told.known_at_ms) == (T + 900, T + 900 + hour_ms)
+
+
 def test_nothing_is_told_before_open_interest_is_known() -> None:
     tape = Tape()
     made = Electorate(BTC, RULES, started_ms=T)
@@ -315,3 +331,51 @@ def test_exact_sizes_follow_every_change_and_forget_older_stretches() -> None:
     assert (sizes.lots(10), sizes.lots(0)) == (5, 7)
     sizes.put(position(1, None, T, 4))
     assert sizes.lots(0) == 5
+
+
+steps = st.lists(
+    st.one_of(
+        st.tuples(st.just("fact"), st.integers(0, VOTERS + 1), st.one_of(st.none(), st.integers(-9_000, 9_000))),
+        st.tuples(st.just("gap"), st.integers(1, 4_000), st.none()),
+        st.tuples(st.just("untrack"), st.integers(0, VOTERS - 1), st.none()),
+        st.tuples(st.just("silence"), st.integers(0, 9_000), st.none()),
+    ),
+    max_size=25,
+)
+
+
+@given(steps)
+def test_whatever_happened_a_fresh_start_from_the_newest_facts_gives_the_same_digits(
+    happened: list[tuple[str, int, int | None]],
+) -> None:
+    tape, made = Tape(), electorate()
+    newest: dict[Address, Position] = {}
+    ratings, at = dict(RATINGS), 0
+    made.advanced(tape.advanced(at))
+    for what, number, lots in happened:
+        at += 100
+        match what:
+            case "fact":
+                event = tape.fact(number, lots, at)
+                newest[event.after.trader] = event.after
+                made.changed(event)
+            case "gap":
+                at += number
+                made.gapped(tape.gapped(at - number, at))
+            case "untrack":
+                ratings = {who: rating for who, rating in ratings.items() if who != trader(number)}
+                made.rate(ratings, T + at)
+            case _:
+                made.silence(T + at + number)
+    made.settle()
+    last = made.last
+
+    fresh = Electorate(BTC, RULES, started_ms=T)
+    fresh.resume(tape.mark(at), last)
+    fresh.restore(sorted(newest.values(), key=lambda one: one.trader))
+    fresh.rate(ratings, T + at)
+    fresh.priced(priced())
+
+    at += 120_000
+    assert made.advanced(tape.advanced(at))[-1] == fresh.advanced(tape.advanced(at))[-1]
+    assert made.coverage == fresh.coverage

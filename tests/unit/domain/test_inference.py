@@ -31,6 +31,15 @@ def test_the_table_is_what_the_recordings_say(recordings: Path) -> None:
     assert true_positives / (true_positives + false_positives) == pytest.approx(0.516, abs=0.0005)
 
 
+def test_the_guide_shows_the_table_and_the_matrix() -> None:
+    guide = (Path(__file__).parents[3] / "docs" / "TRADER_FILTER_GUIDES.md").read_text()
+
+    for measured in MEASURED.values():
+        assert f"| {measured.n:,} | {measured.holders:,} |" in guide
+    for figure in ("10,732 (TP)", "10,064 (FP)", "0 (FN)", "4 (TN)", "Precision 0.516, recall 1.000, accuracy 0.516"):
+        assert figure in guide
+
+
 def test_an_indicator_fires_above_its_threshold_and_not_at_it() -> None:
     assert infer(row(roi=0.0001, pnl=1_000.0, volume=100_000.0), RULES) == NO
     assert infer(row(roi=0.00011), RULES).indicators == (DAY_ROI,)
