@@ -106,7 +106,7 @@ class Session:
         self._speaking: dict[tuple[str, str], _Subscription] = {}
         self._connection: _Connection | None = None
         self.stirred = False
-        """An answer or a refusal came since `due` was last asked: there may be more to send."""
+        """Something was answered since `due` was last asked: what it and `next_at` said may have changed."""
 
     # What the owner wants.
 
@@ -151,7 +151,9 @@ class Session:
         """Any frame came."""
         if self._connection is not None:
             self._connection.heard_s = now_s
-            self._connection.pinged_s = None
+            if self._connection.pinged_s is not None:
+                self._connection.pinged_s = None
+                self.stirred = True
 
     def heard_of(self, channel: str, which: str, now_s: float) -> None:
         """A frame of a channel that always speaks came: `which` is its user or dex, "" when it has neither."""

@@ -116,6 +116,10 @@ class HyperliquidSockets:
                 keeper = tasks.create_task(socket.run(), name=f"hyperliquid-{name}")
                 yield socket
                 keeper.cancel()
+        except BaseExceptionGroup as group:
+            if len(group.exceptions) == 1:  # the caller's own error leaves the block as it was raised
+                raise group.exceptions[0] from None
+            raise
         finally:
             del self._sockets[name]
 
