@@ -37,6 +37,20 @@ class _Server(uvicorn.Server):
         yield
 
 
+def _listen(host: str, port: int) -> socket.socket:
+    """Bind. The protocol is named, for asyncio turns Nagle's delay (40 ms an answer) off only then."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.setblocking(False)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
 class PaperVenue:
     """A running paper venue: `async with PaperVenue(options, clock) as venue`, then `venue.url`."""
 
@@ -48,8 +62,7 @@ class PaperVenue:
 
     async def __aenter__(self) -> Self:
         """Build the world and listen. Raises OSError when the port is taken."""
-        self._socket = socket.create_server((self._host, self._wanted_port))
-        self._socket.setblocking(False)
+        self._socket = _listen(self._host, self._wanted_port)
         self.port: int = self._socket.getsockname()[1]
         self.venue = Venue(self._options, self._clock)
         config = uvicorn.Config(
