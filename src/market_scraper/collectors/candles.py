@@ -26,7 +26,12 @@ REACH = 5_000
 """About so many newest bars of each interval exist at the venue (facts 2.2); older ones are gone for good."""
 
 GRACE_MS = 5_000
-"""A bar counts as closed this long after its end: a node's answer may lag by up to 2 s."""
+"""A closed bar is asked for this long after its end: a node's answer may lag by up to 2 s."""
+
+CERTAIN_MS = 60_000
+"""A bar is closed when a later one is in the same answer; without one, this long after its end by our clock."""
+
+ASK_AGAIN_S = 5.0
 
 REPAIR_EVERY_S = 3_600.0
 SHOW_S = 0.5
@@ -44,6 +49,7 @@ class Series:
         self.next_ms: int | None = None  # open time of the first bar that is not had; None = nothing is
         self.empty: set[tuple[int, int]] = set()  # holes for which the venue has nothing
         self.repaired_s: float | None = None
+        self.not_before_s = 0.0
 
     def closed_before(self, venue_now_ms: int) -> int:
         """Open time of the bar that is still forming, or has closed too recently to be believed."""
@@ -135,30 +141,45 @@ class CandlesCollector:
                 await self._clock.sleep(1.0)
 
     async def _fetch_due(self, series: Series, every: int) -> None:
-        due = series.due(self._clock.now_ms(), every)
-        if due is None:
+        now_s, now_ms = self._clock.monotonic(), self._clock.now_ms()
+        due = series.due(now_ms, every)
+        if due is None or now_s < series.not_before_s:
             return
+        series.not_before_s = now_s + ASK_AGAIN_S
         start_ms, end_ms = due
-        await self._fetch(series, start_ms, end_ms)
-        # What the venue did not give of closed time does not exist yet or any more: the hourly repair asks again.
-        series.next_ms = end_ms + series.interval.ms
+        last_ms = await self._fetch(series, start_ms, end_ms)
+        if end_ms + series.interval.ms + CERTAIN_MS <= now_ms:
+            # What the venue did not give of long closed time does not exist yet: the hourly repair asks again.
+            series.next_ms = end_ms + series.interval.ms
+        elif last_ms is not None:
+            series.next_ms = last_ms + series.interval.ms
 
-    async def _fetch(self, series: Series, start_ms: int, end_ms: int) -> int:
-        bars = await self._http.candles(series.symbol, series.interval, start_ms, end_ms)
-        closed = tuple(bar for bar in bars if start_ms <= bar.t_ms <= end_ms and bar.t_ms % series.interval.ms == 0)
-        if closed:
-            await self._bus.publish(
-                [
-                    CandlesClosed(
-                        known_at_ms=max(self._clock.now_ms(), closed[-1].t_ms + series.interval.ms),
-                        symbol=series.symbol,
-                        interval=series.interval,
-                        candles=closed,
-                    )
-                ]
-            )
-            self.stored += len(closed)
-        return len(closed)
+    async def _fetch(self, series: Series, start_ms: int, end_ms: int) -> int | None:
+        """Publish the closed bars of that stretch; gives the last one's open time, None when there was none."""
+        length_ms, now_ms = series.interval.ms, self._clock.now_ms()
+        bars = await self._http.candles(series.symbol, series.interval, start_ms, end_ms + 2 * length_ms)
+        newest_ms = bars[-1].t_ms if bars else 0
+        closed = tuple(
+            bar
+            for bar in bars
+            if start_ms <= bar.t_ms <= end_ms
+            and bar.t_ms % length_ms == 0
+            and (bar.t_ms < newest_ms or bar.t_ms + length_ms + CERTAIN_MS <= now_ms)
+        )
+        if not closed:
+            return None
+        await self._bus.publish(
+            [
+                CandlesClosed(
+                    known_at_ms=max(now_ms, closed[-1].t_ms + length_ms),
+                    symbol=series.symbol,
+                    interval=series.interval,
+                    candles=closed,
+                )
+            ]
+        )
+        self.stored += len(closed)
+        return closed[-1].t_ms
 
     async def _repair(self, series: Series) -> None:
         """Ask for the holes between stored bars, as far back as the venue goes."""
@@ -166,11 +187,11 @@ class CandlesCollector:
         for hole in await self._store.gaps(series.symbol, series.interval, start_ms=reach_ms):
             if hole in series.empty:
                 continue
-            found = await self._fetch(series, *hole)
+            found = await self._fetch(series, *hole) is not None
             if not found:
                 series.empty.add(hole)
             log.info(
-                "candle_gap_asked", symbol=series.symbol, interval=series.interval.value, first_ms=hole[0], bars=found
+                "candle_gap_asked", symbol=series.symbol, interval=series.interval.value, first_ms=hole[0], found=found
             )
 
     def _hear(self, heard: Heard) -> None:
