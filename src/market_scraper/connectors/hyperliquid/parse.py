@@ -93,7 +93,8 @@ def mids(wire: WireMids, wanted: Iterable[Symbol]) -> dict[Symbol, float]:
 
 def candle(wire: WireCandle) -> Candle:
     """Give one bar; prices must be above 0 and enclosed by high and low."""
-    if not (0.0 < wire.l <= min(wire.o, wire.c) and max(wire.o, wire.c) <= wire.h < INFINITY):
+    # Comparisons, not min and max: those let a NaN in second place through.
+    if not (0.0 < wire.l <= wire.o <= wire.h < INFINITY and wire.l <= wire.c <= wire.h):
         raise InvalidInput(f"a bar of prices {wire.o}, {wire.h}, {wire.l}, {wire.c}")
     if not 0.0 <= wire.v < INFINITY:
         raise InvalidInput(f"a bar of volume {wire.v}")

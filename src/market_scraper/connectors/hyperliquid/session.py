@@ -168,9 +168,11 @@ class Session:
         if found is None:
             return None
         if method == "unsubscribe":
+            if found.state in (_State.IDLE, _State.SUBSCRIBING):
+                return None  # of an earlier one, sent twice
             self._gone(found)
             return found.payload
-        if found.state is not _State.SUBSCRIBING:
+        if method != "subscribe" or found.state is not _State.SUBSCRIBING:
             return None
         found.state = _State.CONFIRMED if found.wanted else _State.LEAVING
         found.heard_s = now_s

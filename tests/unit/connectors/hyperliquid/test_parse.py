@@ -275,6 +275,7 @@ def test_bars_come_sorted_and_once() -> None:
         {"v": "-1"},
         {"h": "inf"},
         {"o": "nan"},
+        {"c": "nan"},
         {"t": 60_001},
         {"s": "ETH"},
         {"i": "2m"},
