@@ -38,12 +38,13 @@ class _Server(uvicorn.Server):
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """Bind. The protocol is named, for asyncio turns Nagle's delay (40 ms an answer) off only then."""
+    """Bind and listen. The protocol is named, for asyncio turns Nagle's delay (40 ms an answer) off only then."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
+        listener.listen(128)
         listener.setblocking(False)
     except OSError:
         listener.close()
