@@ -13,7 +13,9 @@ from market_scraper.config import Configuration, Settings, read
 from market_scraper.config.settings import NAMES
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = sorted(path for path in ROOT.glob("**/*.md") if not any(part.startswith(".") for part in path.parts))
+PAGES = sorted(
+    path for path in ROOT.glob("**/*.md") if not any(part.startswith(".") for part in path.relative_to(ROOT).parts)
+)
 DEFAULTS = {it.key: it.value for it in Configuration(Settings(), {}).effective()}
 NOT_SHOWN_BY_DEFAULT = {"MONGO__URL", "REDIS__URL"}  # `.env.example` shows an address instead
 

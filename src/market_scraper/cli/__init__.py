@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from market_scraper.cli import collectors, config, demo, health, server, signals, simulate, traders
+from market_scraper.cli import collectors, config, demo, doctor, gaps, health, server, signals, simulate, traders
 from market_scraper.domain.errors import ConfigError, InvalidInput, MarketScraperError
 
 app = typer.Typer(
@@ -21,9 +21,11 @@ app.command()(demo.demo)
 app.command()(simulate.simulate)
 app.command()(health.health)
 app.command()(config.config)
+app.command()(doctor.doctor)
 app.add_typer(collectors.group, name="collectors")
 app.add_typer(traders.group, name="traders")
 app.add_typer(signals.group, name="signals")
+app.command()(gaps.gaps)
 
 
 def main() -> None:

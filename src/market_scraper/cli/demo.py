@@ -35,6 +35,7 @@ def demo(
     from market_scraper.cli.server import stop_like_ctrl_c
 
     stop_like_ctrl_c()
+    os.environ["NO_PROXY"] = f"127.0.0.1,{os.environ.get('NO_PROXY', '')}"  # the venue is on this machine
     try:
         with tempfile.TemporaryDirectory(prefix="market-scraper-demo-", ignore_cleanup_errors=True) as folder:
             asyncio.run(_demo(Path(folder), traders=traders, speed=speed, seed=seed, port=port, as_json=as_json))

@@ -1,7 +1,7 @@
 """The server's `/ws`, followed for as long as it takes."""
 
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import Any
 from urllib.parse import urlencode
 
@@ -22,7 +22,7 @@ _RETRY_S = 2.0
 
 async def follow(
     remote: Remote, channel: str, symbol: str | None, *, on_lost: Callable[[str], None] = remark
-) -> AsyncIterator[dict[str, Any]]:
+) -> AsyncGenerator[dict[str, Any], None]:
     """Yield the messages of a channel; after a lost connection from the last seen number on.
 
     Only the first connection may fail: ServerUnreachable. Heartbeats and the greeting are kept to ourselves.

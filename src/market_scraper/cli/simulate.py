@@ -77,7 +77,7 @@ async def _serve(
             raise CommandFailed(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
         if lifeline:
             stack.push_async_callback(_cancelled, asyncio.create_task(_until_stdin_ends(stopped), name="lifeline"))
-        url = f"http://{host}:{venue.port}"
+        url = venue.url
         if as_json:
             print_json(
                 {"event": "ready", "url": url, "port": venue.port, "origin": clock.origin_s, "speed": clock.speed}
