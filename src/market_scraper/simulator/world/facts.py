@@ -16,7 +16,7 @@ class Kind(StrEnum):
 
     INFORMED = "informed"  # foresees the drift, with noise
     NOISE = "noise"
-    TREND = "trend"  # follows the last minutes' move
+    TREND = "trend"  # follows the last forty minutes' move
     MARKET_MAKER = "market_maker"
     VAULT = "vault"  # a vault of many followers; its children do the trading
     VAULT_CHILD = "vault_child"

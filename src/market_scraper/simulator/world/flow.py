@@ -11,7 +11,7 @@ from market_scraper.simulator.world.habits import MIN_ORDER_MICRO, Habits
 from market_scraper.simulator.world.holdings import Holding
 from market_scraper.simulator.world.people import MAKER_KINDS
 
-_TOP_MAKER_SHARE = 0.14  # the busiest trader is in about 15 % of a coin's prints
+_TOP_MAKER_SHARE = 0.13  # the busiest trader is in about 15 % of a coin's prints
 _MAKERS_SHARE = 0.42
 _MOST_MATCHES = 130  # of one action; recorded: a block of 121 prints
 _TWAP_CHANCE = 0.02
@@ -187,7 +187,7 @@ class CoinFlow:
             maker = self._makers[0]
             if holdings.lots(maker, self.coin) * side < self._cap(maker, mark):
                 return maker, self._quote(mark)
-        first, second = (self._makers[int(random_() * len(self._makers))] for _ in range(2))
+        first, second = (self._makers[1 + int(random_() * (len(self._makers) - 1))] for _ in range(2))
         if first == taker or holdings.lots(second, self.coin) * side < holdings.lots(first, self.coin) * side:
             first = second  # the one with more room
         if first == taker:

@@ -36,7 +36,7 @@ class Habits:
             return -lots
         if trader.kind is Kind.MARKET_MAKER:
             return self._unload(lots, cap)
-        wanted = self._directional(self.view(trader, coin, at_ms), lots, closed_lots, cap)
+        wanted = self._directional(trader, self.view(trader, coin, at_ms), lots, closed_lots, cap)
         closes = wanted == -lots
         return wanted if closes or abs(wanted) * mark >= MIN_ORDER_MICRO else 0
 
@@ -48,12 +48,12 @@ class Habits:
             return self.view(trader, coin, at_ms) == side
         return True
 
-    def _directional(self, side: int, lots: int, closed_lots: int, cap: int) -> int:
+    def _directional(self, trader: Trader, side: int, lots: int, closed_lots: int, cap: int) -> int:
         chance = self._random()
         if lots == 0:
             if closed_lots and chance < 0.3:
                 return side * closed_lots  # again, at exactly the same size
-            return side * self._part(cap, 0.08, 0.6)
+            return side * (self._part(cap, 0.7, 1.0) if trader.gambles else self._part(cap, 0.08, 0.6))
         held = abs(lots)
         if lots * side > 0:
             if held >= 0.9 * cap:

@@ -26,7 +26,10 @@ def open_positions(
         for coin in trader.coins:
             if rng.random() >= chance:
                 continue
-            size = int(trader.cap_usd * rng.uniform(0.1, 0.8) * 1e6 / paths[coin].mark_at(start_ms))
+            usd = trader.cap_usd * rng.uniform(0.1, 0.8)
+            if trader.gambles:  # some have lost already, and stand between initial and maintenance margin
+                usd = trader.value_usd * min(trader.leverage, markets[coin].max_leverage) * rng.uniform(0.8, 1.8)
+            size = int(usd * 1e6 / paths[coin].mark_at(start_ms))
             if size == 0:
                 continue
             balanced = rng.random() < 0.85

@@ -13,7 +13,7 @@ from market_scraper.simulator.world.markets import Market
 STEP_MS = 500  # prices stand still between steps
 _DAY_MS = 86_400_000
 _REGIME_S = 1200.0  # mean length of a stretch with one drift
-_LOOKBACK_STEPS = 600_000 // STEP_MS  # what a trend follower looks at
+_LOOKBACK_STEPS = 2_400_000 // STEP_MS  # what a trend follower looks at
 _PULL = math.log(2) / (2 * _DAY_MS / STEP_MS)  # half of a departure from the start price goes in two days
 _INTEREST_8H = 0.0001
 _HOURS_OF_RATE = 8
@@ -71,7 +71,7 @@ class PricePath:
         return number, self._regime_drifts[number]
 
     def momentum_at(self, at_ms: int) -> int:
-        """How far the mark has come in the last ten minutes, in units."""
+        """How far the mark has come in the last forty minutes, in units."""
         step = self.step_at(at_ms)
         mark = self.mark_at(at_ms)
         return mark - self._marks[max(0, step - _LOOKBACK_STEPS)]
@@ -86,7 +86,7 @@ class PricePath:
 
     def _add_regime(self) -> None:
         seconds = 240 + self._rng.expovariate(1 / (_REGIME_S - 240))
-        strength = self._rng.uniform(0.6, 1.6) * self.market.day_volatility * math.sqrt(_REGIME_S * 1000 / _DAY_MS)
+        strength = self._rng.uniform(1.0, 2.4) * self.market.day_volatility * math.sqrt(_REGIME_S * 1000 / _DAY_MS)
         per_step = strength / (_REGIME_S * 1000 / STEP_MS)
         begin = self._regime_ends[-1] if self._regime_ends else 0
         self._regime_ends.append(begin + max(1, round(seconds * 1000 / STEP_MS)))

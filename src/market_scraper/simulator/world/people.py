@@ -9,6 +9,7 @@ from market_scraper.simulator.world.markets import Market
 
 _TINY_SHARE = 0.45  # 22.6 k of 46.9 k rows were under 1,000 USD (facts 1.1)
 _LEAST_CAP_USD = 25.0
+_GREATEST_CAP_USD = 3e7
 _NAMES = (
     "momentum.capital",
     "憨巴小龙",
@@ -35,6 +36,7 @@ class Trader:
     cap_usd: float  # notional that it holds at most in one coin
     cross: bool
     leverage: int  # as chosen; each market's maximum applies
+    gambles: bool  # opens as large as it can
     coins: tuple[int, ...]  # indices of the markets that it trades or holds
     master: int | None = None
     name: str | None = None
@@ -57,9 +59,14 @@ def population(seed: int, count: int, markets: tuple[Market, ...]) -> list[Trade
     for kind in _kinds(rng, count):
         index = len(traders)
         value = _value(rng, kind)
-        leverage = 3 if kind in MAKER_KINDS else rng.choice((1, 2, 3, 5, 5, 10, 10, 20, 40))
-        coins = _coins(rng, kind, live, weights)
-        cap = _cap_usd(rng, kind, value, leverage, len(coins))
+        # Gamblers use nearly all that their leverage allows in one coin, wait, and are liquidated for it.
+        gambles = kind is Kind.NOISE and rng.random() < 0.2
+        leverage = 3 if kind in MAKER_KINDS else rng.choice((20, 40) if gambles else (1, 2, 3, 5, 5, 10, 10, 20, 40))
+        coins = _coins(rng, kind, live, weights)[: 1 if gambles else None]
+        most = min((leverage, *(markets[coin].max_leverage for coin in coins)))
+        activity = _activity(kind, ranks[index], value) * (0.2 if gambles else 1.0)
+        # Who acts all the time acts in small pieces: else fees alone would ruin it within a day.
+        cap = value * _use(rng, kind, most, gambles) / max(1, len(coins)) / (1 + 120 * activity)
         if cap < _LEAST_CAP_USD:
             coins = ()  # cannot pay for the venue's least order
         traders.append(
@@ -69,10 +76,11 @@ def population(seed: int, count: int, markets: tuple[Market, ...]) -> list[Trade
                 kind=kind,
                 skill=rng.uniform(0.3, 0.9) if kind is Kind.INFORMED else 0.0,
                 value_usd=value,
-                activity=_activity(kind, ranks[index], value),
-                cap_usd=cap,
-                cross=kind in MAKER_KINDS or rng.random() < 0.75,
+                activity=activity,
+                cap_usd=min(cap, _GREATEST_CAP_USD),
+                cross=kind in MAKER_KINDS or gambles or rng.random() < 0.7,
                 leverage=leverage,
+                gambles=gambles,
                 coins=coins,
                 name=rng.choice(_NAMES) if rng.random() < 0.05 else None,
             )
@@ -120,14 +128,14 @@ def _activity(kind: Kind, rank: int, value: float) -> float:
         return 0.01
     if kind not in TAKER_KINDS:
         return 0.0
-    return (0.3 if value < 1000 else 1.0) / float(rank + 8)
+    return (0.3 if value < 1000 else 1.0) / float(rank + 20)
 
 
-def _cap_usd(rng: random.Random, kind: Kind, value: float, leverage: int, coins: int) -> float:
+def _use(rng: random.Random, kind: Kind, leverage: int, gambles: bool) -> float:
+    """Notional that it holds at most, in multiples of its money."""
     if kind in MAKER_KINDS:
-        return value / max(1, coins)
-    used = min(leverage * rng.uniform(0.3, 0.75), 14.0)
-    return min(value * used / max(1, coins), 3e7)
+        return 1.0
+    return leverage * (rng.uniform(0.75, 0.95) if gambles else min(rng.uniform(0.08, 0.35), 5.0 / leverage))
 
 
 def _coins(rng: random.Random, kind: Kind, live: list[int], weights: list[float]) -> tuple[int, ...]:
