@@ -23,6 +23,7 @@ from market_scraper.schemas.times import moment
 
 POLICY = 1008
 GOING_AWAY = 1001
+FAREWELL_S = 1.0  # real seconds
 
 router = APIRouter()
 
@@ -61,8 +62,10 @@ async def _serve(websocket: WebSocket, writer: "Writer", mailbox: Mailbox, last_
             if isinstance(done, Exception) and not isinstance(done, WebSocketDisconnect | RuntimeError | OSError):
                 raise done
     if mailbox.closed:
-        with suppress(WebSocketDisconnect, RuntimeError, OSError):
-            await websocket.close(GOING_AWAY, "the server stops")
+        with suppress(WebSocketDisconnect, RuntimeError, OSError, TimeoutError):
+            # One that does not read cannot be told; it does not hold up the others' end either.
+            async with state_of(websocket).deps.real_clock.timeout(FAREWELL_S):
+                await websocket.close(GOING_AWAY, "the server stops")
 
 
 class Writer:

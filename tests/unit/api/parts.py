@@ -21,7 +21,7 @@ from market_scraper.event_bus.memory import MemoryBus
 from market_scraper.event_bus.numbers import reserve_in_memory
 from market_scraper.ports.clock import Clock
 from market_scraper.ports.operations import Operations
-from market_scraper.ports.stores import PositionRow, ScoreRow, SignalRow, Store
+from market_scraper.ports.stores import PositionRow, Row, ScoreRow, SignalRow, Store
 from market_scraper.ports.views import ComponentHealth, PositionNow
 from market_scraper.runtime.clock import ScaledClock
 from market_scraper.storage import MemoryRepository
@@ -358,7 +358,7 @@ async def full_world(**options: Any) -> World:
     for name in ("hyperliquid", "leaderboard", "candles", "positions"):
         views.health.put(name)
     facts = [changed(position(ANN, lots=50_000 * n, t_ms=NOW_MS - HOUR * 5 + n * 60_000, tid=n)) for n in range(1, 6)]
-    rows = [
+    rows: list[Row] = [
         *(PositionRow(changed=fact) for fact in facts),
         *(SignalRow(signal=signal(n, t_ms=NOW_MS - HOUR * (4 - n))) for n in range(1, 3)),
         SignalRow(signal=signal(3, t_ms=NOW_MS - 60_000)),

@@ -53,7 +53,7 @@ async def test_without_a_key_only_this_machine_may_write(
 )
 async def test_with_a_key_everyone_needs_it(header: str | None, status: int) -> None:
     world = await full_world(api_key="sesame")
-    headers = {} if header is None else {"Authorization": header.encode("utf-8")}
+    headers = {} if header is None else {b"Authorization": header.encode("utf-8")}
 
     answer = await world.client(peer="203.0.113.9", base_url="http://example.org").post(PATH, headers=headers)
 

@@ -75,7 +75,11 @@ async def test_history_with_a_start_gives_the_first_from_there_and_its_cursor_go
     world = await with_bars()
     async with world.client() as client:
         path = "/api/v1/markets/BTC/history"
-        window = {"start_time": iso(FIRST_MS + HOUR), "end_time": iso(FIRST_MS + 7 * HOUR), "limit": 4}
+        window: dict[str, str | int] = {
+            "start_time": iso(FIRST_MS + HOUR),
+            "end_time": iso(FIRST_MS + 7 * HOUR),
+            "limit": 4,
+        }
         first = (await client.get(path, params=window)).json()
         rest = (await client.get(path, params={**window, "cursor": first["next_cursor"]})).json()
 

@@ -24,7 +24,7 @@ KEY = "sesame"
 
 WORLD = anyio.run(functools.partial(full_world, api_key=KEY))
 SCHEMA = schemathesis.openapi.from_asgi("/openapi.json", WORLD.app)
-KNOWN = {
+KNOWN: dict[str, list[str]] = {
     "address": [ANN, BOB],
     "symbol": ["BTC", "ETH"],
     "signal_id": [f"{n:024x}" for n in (1, 2, 3)],
@@ -61,7 +61,7 @@ def map_query(_context: Any, drawn: Any) -> Any:
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
-def test_nothing_a_client_sends_breaks_us_and_answers_keep_to_the_document(case: schemathesis.Case) -> None:
+def test_nothing_a_client_sends_breaks_us_and_answers_keep_to_the_document(case: schemathesis.Case[Any]) -> None:
     case.call_and_validate(
         checks=[
             not_a_server_error,
