@@ -4,12 +4,12 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.strategies import events
 
 from market_scraper.domain.errors import InvalidInput
 from market_scraper.domain.events import ComponentReported, Event, MarketsListed
 from market_scraper.event_bus.codec import decode_envelope, decode_event, encode_envelope, encode_event
 from market_scraper.ports.bus import Envelope
+from tests.strategies import events
 
 KINDS = typing.get_args(Event)
 
