@@ -66,6 +66,8 @@ def _upper(raw: object) -> object:
 
 HttpUrl = Annotated[str, Field(pattern=r"^https?://\S+$")]
 WsUrl = Annotated[str, Field(pattern=r"^wss?://\S+$")]
+MongoUrl = Annotated[str, Field(pattern=r"^mongodb(\+srv)?://\S+$")]
+RedisUrl = Annotated[str, Field(pattern=r"^(auto|(rediss?|unix)://\S+)$")]
 Share = Annotated[float, Field(ge=0, le=1)]
 NotNegative = Annotated[float, Field(ge=0)]
 Seconds = Annotated[float, Field(gt=0)]
@@ -78,18 +80,14 @@ Words = Annotated[tuple[str, ...], BeforeValidator(_split)]
 class Mongo(Section):
     """`mongo`: a document server. No URL = the embedded store."""
 
-    url: Annotated[str | None, BeforeValidator(_none_if_empty), Field(pattern=r"^mongodb(\+srv)?://\S+$")] = Field(
-        default=None, repr=False
-    )
+    url: Annotated[MongoUrl | None, BeforeValidator(_none_if_empty)] = Field(default=None, repr=False)
     database: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,63}$")] = "market_scraper"
 
 
 class Redis(Section):
     """`redis`: a bus for several processes. No URL = the bus in memory; `auto` = local Redis if it answers."""
 
-    url: Annotated[str | None, BeforeValidator(_none_if_empty), Field(pattern=r"^(auto|(rediss?|unix)://\S+)$")] = (
-        Field(default=None, repr=False)
-    )
+    url: Annotated[RedisUrl | None, BeforeValidator(_none_if_empty)] = Field(default=None, repr=False)
 
 
 class Hyperliquid(Section):
