@@ -178,20 +178,19 @@ class HyperliquidHttp:
                     body = await self._fetch("GET", self._leaderboard_url, None, leaderboard.MAX_BODY_BYTES)
                 except STALE:
                     body = await self._fetch("GET", self._leaderboard_url, None, leaderboard.MAX_BODY_BYTES)
-            await self._clock.sleep(0)
-            rows = leaderboard.split(body)
-        except InvalidInput as error:
-            raise self._failed(LEADERBOARD_SOURCE, str(error), SHAPE_RETRY_S) from error
         except (_TooMany, TimeoutError, httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise self._failed(LEADERBOARD_SOURCE, _reason(error), SHAPE_RETRY_S) from error
-        parked = leaderboard.Parked()
-        for part in leaderboard.slices(rows, parked):
-            await self._clock.sleep(0)
-            yield part
-        if parked.count:
-            self._log.warning("rows_parked", source=LEADERBOARD_SOURCE, count=parked.count, reasons=parked.reasons)
-        if parked.count == len(rows):
-            raise self._failed(LEADERBOARD_SOURCE, f"no row could be read: {parked.reasons[0]}", SHAPE_RETRY_S)
+        tally = leaderboard.Tally()
+        try:
+            for part in leaderboard.slices(body, tally):
+                await self._clock.sleep(0)
+                yield part
+        except InvalidInput as error:
+            raise self._failed(LEADERBOARD_SOURCE, str(error), SHAPE_RETRY_S) from error
+        if tally.parked:
+            self._log.warning("rows_parked", source=LEADERBOARD_SOURCE, count=tally.parked, reasons=tally.reasons)
+        if not tally.read:
+            raise self._failed(LEADERBOARD_SOURCE, "no row could be read", SHAPE_RETRY_S)
         outage.answered()
 
     def spent_last_minute(self) -> int:
