@@ -72,7 +72,9 @@ class Feed:
             case "activeAssetCtx":
                 return [self._context(coin, now_ms)]
             case "candle":
-                return self._bars(subscription)
+                bar = self._world.forming_candle(coin, subscription.interval)
+                self._sent_bar_ms.setdefault(subscription, bar.open_ms)  # others may wait for the end of an older one
+                return [frame_of("candle", shapes.candle(self._markets[coin], bar), coin)]
             case "allMids":
                 return [self._mids(subscription, now_ms)]
             case "clearinghouseState":

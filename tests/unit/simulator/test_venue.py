@@ -148,6 +148,21 @@ async def test_a_bar_is_sent_while_it_forms_and_once_more_when_it_is_done() -> N
     assert json.loads(venue.ask(ME, {"type": "candleSnapshot", "req": asked}).body) == [last[t] for t in finished]
 
 
+async def test_a_newcomer_does_not_cost_others_the_end_of_a_bar() -> None:
+    clock = FakeClock(1_700_000_000_000 - 1_700_000_000_000 % 60_000 + 59_000)
+    venue = small(clock, untidy=TIDY, prints_per_s=20)
+    wanted: dict[str, object] = {"type": "candle", "coin": "BTC", "interval": "1m"}
+    seat = sit(venue, wanted)
+    heard = await listen(venue, clock, seat, 0.9)
+    await clock.advance(0.5)
+    venue.world.advance(venue.now_ms())  # a new bar has begun, and nothing of it was sent yet
+    sit(venue, wanted)
+    heard += await listen(venue, clock, seat, 5)
+    bars = {frame["data"]["t"]: frame["data"] for _, frame in heard if frame["channel"] == "candle"}
+    asked = {"coin": "BTC", "interval": "1m", "startTime": min(bars), "endTime": min(bars)}
+    assert json.loads(venue.ask(ME, {"type": "candleSnapshot", "req": asked}).body) == [bars[min(bars)]]
+
+
 async def test_fills_of_a_watched_user_come_as_they_happen_and_chain_with_the_snapshot() -> None:
     clock = FakeClock()
     venue = small(clock, untidy=TIDY, prints_per_s=30)
