@@ -15,8 +15,8 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 from market_scraper.config.masking import MASK, mask
 from market_scraper.config.sections import Logging
 
-QUIET = ("asyncio", "httpcore2", "httpx2", "hpack", "urllib3", "uvicorn.access", "websockets")
-"""Libraries that tell each request; heard from WARNING on, or at DEBUG with everything else."""
+QUIET = ("asyncio", "httpcore2", "httpx2", "hpack", "urllib3", "uvicorn", "websockets")
+"""Libraries that tell each request or connection; heard from WARNING on, or at DEBUG with everything else."""
 
 _SECRET_FIELDS = frozenset({"api_key", "authorization", "password", "secret", "token", "cookie"})
 _OWNED_HANDLERS = ("uvicorn", "uvicorn.error", "uvicorn.access")
@@ -34,6 +34,7 @@ def configure(settings: Logging, stream: TextIO | None = None) -> None:
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.stdlib.ExtraAdder(),
+        _without_colour_twin,
     ]
     structlog.configure(
         processors=[
@@ -72,6 +73,12 @@ def _renderers(settings: Logging, stream: TextIO) -> list[Processor]:
     if settings.format == "json":
         return [structlog.processors.JSONRenderer(default=str)]
     return [structlog.dev.ConsoleRenderer(colors=stream.isatty(), sort_keys=False)]
+
+
+def _without_colour_twin(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Uvicorn sends its message a second time, with colours."""
+    event.pop("color_message", None)
+    return event
 
 
 def hide_credentials(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

@@ -30,11 +30,12 @@ def test_our_events_and_a_library_s_are_lines_of_one_shape() -> None:
     stream = io.StringIO()
     logs.configure(Logging(format="json"), stream)
     structlog.get_logger("ours").warning("source_down", source="venue")
-    logging.getLogger("uvicorn.error").info("Started on %s", "port")
+    logging.getLogger("uvicorn.error").warning("Odd on %s", "port", extra={"color_message": "twin"})
 
     ours, theirs = lines(stream)
     assert (ours["event"], ours["source"], ours["level"], ours["logger"]) == ("source_down", "venue", "warning", "ours")
-    assert (theirs["event"], theirs["level"], theirs["logger"]) == ("Started on port", "info", "uvicorn.error")
+    assert (theirs["event"], theirs["level"], theirs["logger"]) == ("Odd on port", "warning", "uvicorn.error")
+    assert "color_message" not in theirs
     assert str(ours["timestamp"]).endswith("Z")
 
 
@@ -59,7 +60,7 @@ def test_no_credential_is_written_in_fields_messages_or_tracebacks() -> None:
     assert "hunter2" not in stream.getvalue()
 
 
-@pytest.mark.parametrize("name", ["httpx2", "websockets.client", "uvicorn.access"])
+@pytest.mark.parametrize("name", ["httpx2", "websockets.client", "uvicorn.error", "uvicorn.access"])
 def test_libraries_that_tell_each_request_are_quiet_below_warning(name: str) -> None:
     stream = io.StringIO()
     logs.configure(Logging(format="json"), stream)
