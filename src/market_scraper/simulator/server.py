@@ -62,10 +62,14 @@ class PaperVenue:
         self._wanted_port = port
 
     async def __aenter__(self) -> Self:
-        """Build the world and listen. Raises OSError when the port is taken."""
+        """Listen and build the world. Raises OSError when the port is taken, ValueError for an impossible world."""
         self._socket = _listen(self._host, self._wanted_port)
         self.port: int = self._socket.getsockname()[1]
-        self.venue = Venue(self._options, self._clock)
+        try:
+            self.venue = Venue(self._options, self._clock)
+        except BaseException:
+            self._socket.close()
+            raise
         config = uvicorn.Config(
             self._routes(),
             ws=AbortableWebSocket,
