@@ -13,12 +13,13 @@ from market_scraper.api.deps import ApiState, State
 from market_scraper.api.errors import UnknownSignal
 from market_scraper.api.followed import mark_of
 from market_scraper.api.params import HOUR_MS, AskedSymbol, AsOf, Cursor, Hours, Limit, SignalId
+from market_scraper.api.prepared import PreparedRoute, Reusable
 from market_scraper.domain.errors import NoHistory
 from market_scraper.domain.signals import Signal
 from market_scraper.domain.values import Recommendation, Symbol
 from market_scraper.schemas import signals
 
-router = APIRouter(prefix="/api/v1/signals", tags=["signals"], default_response_class=Answer)
+router = APIRouter(prefix="/api/v1/signals", tags=["signals"], default_response_class=Answer, route_class=PreparedRoute)
 
 
 @router.get(
@@ -96,11 +97,8 @@ async def current(state: State, symbol: AskedSymbol, as_of: AsOf) -> Response:
         coverage = deps.views.positions.coverage(symbol)
         price = mark_of(deps, symbol)
         return Answer(signals.before_the_first(symbol, deps.clock.now_ms(), coverage=coverage, price=price))
-    body = state.prepared.get_for(symbol, signal)
-    if body is None:
-        body = ENCODER.encode(signals.signal(signal))
-        state.prepared.put(symbol, body, deps.clock.monotonic(), signal)
-    return Answer(body)
+    body = ENCODER.encode(signals.signal(signal))
+    return Reusable(body, lambda: deps.views.signals.current(symbol) is signal)
 
 
 @router.get(

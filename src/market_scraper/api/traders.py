@@ -13,6 +13,7 @@ from market_scraper.api.followed import detail_at, detail_now, is_open, must_be_
 from market_scraper.api.guards import may_write
 from market_scraper.api.orders import performer, until_shown
 from market_scraper.api.params import AskedSymbol, AsOf, Cursor, Limit, PathAddress
+from market_scraper.api.prepared import PreparedRoute, Reusable
 from market_scraper.domain.positions import PositionState
 from market_scraper.domain.traders import Choice
 from market_scraper.domain.values import Address, Symbol
@@ -22,7 +23,7 @@ from market_scraper.schemas.times import moment
 STALE_MARGIN_MS = 1_000
 """An exact claim so near its end is not prepared for others: the venue's clock may be this far from ours."""
 
-router = APIRouter(prefix="/api/v1/traders", tags=["traders"], default_response_class=Answer)
+router = APIRouter(prefix="/api/v1/traders", tags=["traders"], default_response_class=Answer, route_class=PreparedRoute)
 
 
 class Sort(StrEnum):
@@ -64,12 +65,6 @@ async def tracked(
     if cursor is not None:
         page, following, total = state.trader_lists.next(digest, cursor, limit)
         return Answer(_list(page, total, symbol, deps.views.traders.captured_at_ms, following))
-
-    now_s = deps.clock.monotonic()
-    question = (digest, limit)
-    body = state.prepared.get(question, now_s) if as_of is None else None
-    if body is not None:
-        return Answer(body)
     captured_ms, everyone = (
         _summaries_now(deps, symbol, min_score, tag) if as_of is None else await summaries_at(deps, symbol, as_of)
     )
@@ -83,9 +78,7 @@ async def tracked(
     _order(matching, sort)
     page, following = state.trader_lists.first(digest, matching, limit)
     body = ENCODER.encode(_list(page, len(matching), symbol, captured_ms, following))
-    if as_of is None and _stays_true(page, deps):
-        state.prepared.put(question, body, now_s)
-    return Answer(body)
+    return Reusable(body) if as_of is None and _stays_true(page, deps) else Answer(body)
 
 
 @router.get(
