@@ -236,7 +236,12 @@ async def test_the_recorded_leaderboard_comes_through(venue: Venue, recordings: 
 
 
 async def test_bad_rows_are_parked_and_the_rest_goes_on(venue: Venue) -> None:
-    good: dict[str, object] = {"ethAddress": TRADER, "accountValue": "1.0", "windowPerformances": [], "displayName": None}
+    good: dict[str, object] = {
+        "ethAddress": TRADER,
+        "accountValue": "1.0",
+        "windowPerformances": [],
+        "displayName": None,
+    }
     bad: list[object] = [None, {}, good | {"ethAddress": "0x1"}, good | {"accountValue": "NaN"}, [], good]
     venue.scripted.append(ok({"leaderboardRows": [good, *bad]}))
     with structlog.testing.capture_logs() as logs:

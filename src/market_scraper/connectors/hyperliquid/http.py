@@ -94,7 +94,8 @@ class HyperliquidHttp:
         budget = WeightBudget(
             {
                 ACCOUNTS: Share(accounts_weight_per_minute, max(accounts_weight_per_minute, 1)),
-                CANDLES: Share(weight_per_minute, 300),
+                # A first backfill of six intervals costs 624 a symbol: capped, or the first minute is nobody else's.
+                CANDLES: Share(min(weight_per_minute, 300), 300),
                 LISTINGS: Share(weight_per_minute, 200),
             },
             limit=weight_per_minute,
