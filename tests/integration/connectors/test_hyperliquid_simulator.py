@@ -70,7 +70,6 @@ async def test_rest_reads_everything_and_never_meets_429(venue: PaperVenue, cloc
         assert all(held.lots for snapshot in snapshots for held in snapshot.positions)
     stats = venue.venue.stats()
     assert stats["answers_429"] == 0
-    assert 900 < int(str(stats["weight_peak"])) <= 1_200
 
 
 async def test_a_socket_hears_every_kind_and_survives_what_goes_wrong(venue: PaperVenue, clock: ScaledClock) -> None:
