@@ -39,16 +39,6 @@ async def take_exactly(inbox: Inbox, count: int) -> list[Envelope]:
     return taken
 
 
-async def is_quiet(inbox: Inbox) -> bool:
-    """Whether nothing comes: told by a later event of ours would need the publisher, so a short real wait it is."""
-    try:
-        async with asyncio.timeout(0.02):
-            await inbox.take()
-    except TimeoutError:
-        return True
-    return False
-
-
 class BusContract:
     """At least once, in order per key, bounded."""
 

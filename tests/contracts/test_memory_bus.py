@@ -4,13 +4,13 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-from tests.contracts.bus import BusContract, marks, numbers_of, take_exactly
 
 from market_scraper.domain.errors import StoreError
 from market_scraper.domain.events import MarketContextChanged, MarketsListed
 from market_scraper.event_bus.memory import MemoryBus
 from market_scraper.event_bus.numbers import Numbers, reserve_in_memory
 from market_scraper.ports.bus import Bus, Envelope
+from tests.contracts.bus import BusContract, marks, numbers_of, take_exactly
 
 
 class TestMemoryBus(BusContract):
@@ -123,6 +123,18 @@ async def test_drained_waits_for_the_last_acknowledgement() -> None:
         assert not draining.done()
         inbox.ack(taken)
         await asyncio.wait_for(draining, 1)
+
+
+async def test_drained_takes_a_late_acknowledging_group_as_done_when_all_is_taken() -> None:
+    async with MemoryBus(reserve_in_memory()) as bus, bus.subscribe("late", MarketContextChanged) as inbox:
+        await bus.publish(marks("BTC", 1, 2))
+        draining = asyncio.create_task(bus.drained(taking_is_enough=["late"]))
+        await inbox.take(1)
+        await asyncio.sleep(0)
+        assert not draining.done()
+        await inbox.take(1)
+        await asyncio.wait_for(draining, 1)
+        assert bus.stats()["waiting_late"] == 2
 
 
 async def test_a_take_that_waits_in_an_inbox_that_is_left_ends() -> None:

@@ -102,6 +102,10 @@ class GroupInbox:
             self._unread = deque(heapq.merge(self._unread, fitting, key=_seq))
         self._arrived.set()
 
+    @property
+    def unread(self) -> int:
+        return len(self._unread)
+
     def holds(self, key: str) -> bool:
         """Whether an event of this key was taken and not acknowledged."""
         return any(envelope.key == key for envelope in self._unacknowledged.values())
@@ -161,6 +165,11 @@ class Group:
     def room(self) -> int:
         return self.size - self.waiting
 
+    @property
+    def unread(self) -> int:
+        """Events that no member has taken."""
+        return sum(member.unread for member in self.members)
+
     def join(self) -> GroupInbox:
         """Add a member. It gets what the last member left, or its share of the others' keys."""
         inbox = GroupInbox(self)
@@ -207,6 +216,7 @@ class Group:
             return
         for envelope in envelopes:
             unacknowledged[envelope.seq] = envelope
+        self._on_freed()  # no room yet, but who waits for the end of reading must hear of it
 
     def acknowledged(self, how_many: int) -> None:
         self.counters.acknowledged += how_many

@@ -7,7 +7,7 @@ the source (the tape's gap, the next pull), never from here.
 import asyncio
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from typing import Self
 
@@ -95,9 +95,17 @@ class MemoryBus:
             self._follows.remove(own)
             self._reroute()
 
-    async def drained(self) -> None:
-        """Wait until no group has an event that is unread or unacknowledged, and no follower an unread one."""
-        while any(group.waiting and group.members for group in (*self._groups.values(), *self._follows)):
+    async def drained(self, *, taking_is_enough: Collection[str] = ()) -> None:
+        """Wait until no group has an event that is unread or unacknowledged, and no follower an unread one.
+
+        Groups named in `taking_is_enough` acknowledge late (rows wait to be stored together): there, nothing unread
+        is enough.
+        """
+        while any(
+            group.unread if group.name in taking_is_enough else group.waiting
+            for group in (*self._groups.values(), *self._follows)
+            if group.members
+        ):
             self._freed.clear()
             await self._freed.wait()
 

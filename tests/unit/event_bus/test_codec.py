@@ -2,7 +2,7 @@ import typing
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from market_scraper.domain.errors import InvalidInput
@@ -15,6 +15,7 @@ KINDS = typing.get_args(Event)
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+@settings(deadline=None, max_examples=30)
 @given(data=st.data())
 def test_every_kind_of_event_comes_back_as_it_was(kind: type[Event], data: st.DataObject) -> None:
     event = data.draw(events(kind))
@@ -59,6 +60,7 @@ def test_what_is_no_event_is_invalid(data: bytes) -> None:
         decode_envelope(data)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_no_bytes_crash_the_decoder(data: bytes) -> None:
     for decode in (decode_event, decode_envelope):
@@ -68,6 +70,7 @@ def test_no_bytes_crash_the_decoder(data: bytes) -> None:
             pass
 
 
+@settings(deadline=None)
 @given(place=st.integers(0, 60), byte=st.integers(0, 255))
 def test_a_damaged_event_is_read_or_invalid(place: int, byte: int) -> None:
     data = bytearray(encode_event(MarketsListed(known_at_ms=1_700_000_000_000, markets=())))

@@ -1,7 +1,7 @@
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from market_scraper.domain.claims import EXACT_MAX_AGE_MS
@@ -247,7 +247,8 @@ STEPS: st.SearchStrategy[Step] = st.one_of(
 )
 
 
-@given(st.lists(STEPS, max_size=25))
+@settings(deadline=None, max_examples=200)
+@given(st.lists(STEPS, min_size=5, max_size=25))
 def test_quick_coverage_is_the_sum_over_all_claims_whatever_happens(steps: list[Step]) -> None:
     run = Run()
     version = run.view.version(BTC)
