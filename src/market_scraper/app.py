@@ -122,13 +122,14 @@ async def _assemble(settings: Settings, roles: frozenset[str], *, collect: bool)
             required=_required(roles, collect=collect),
         )
         followed = await stack.enter_async_context(views.following(bus, store, symbols))
-        await stack.enter_async_context(supervised)
         supervised.add("views", partial(views.run, followed))
         supervised.add("reports", reports.run)
-
+        buffer: Buffer | None = None
         if "process" in roles:
-            await _add_processors(stack, supervised, reports, settings, store, bus, clock)
+            buffer = await _add_processors(stack, supervised, reports, settings, store, bus, clock)
         supervised.add("watch", _watch(reports, supervised, store, bus, clock))
+        # Entered after what its components use, so that they have ended when that is closed.
+        await stack.enter_async_context(supervised)
         supervised.start_all()
 
         connectors: Supervisor | None = None
@@ -160,7 +161,7 @@ async def _assemble(settings: Settings, roles: frozenset[str], *, collect: bool)
             program.base_url = _base_url(settings.api_host, port)
             log.info("serving", url=program.base_url, roles=sorted(roles), store=backends.store, bus=backends.bus)
         # Last in, first out: on the way down the collectors stop, then what they told is worked off.
-        stack.push_async_callback(_drain, bus)
+        stack.push_async_callback(_drain, bus, buffer)
         if connectors is not None:
             await stack.enter_async_context(connectors)
             await operations.start_chosen()
@@ -178,7 +179,7 @@ async def _add_processors(
     store: Store,
     bus: Bus,
     clock: Clock,
-) -> None:
+) -> Buffer:
     """Signals and persister listen before scoring speaks: it publishes the stored pull when it starts."""
     symbols = settings.hyperliquid.symbols
     buffer = await stack.enter_async_context(
@@ -213,6 +214,7 @@ async def _add_processors(
     for name, run in (("persister", persister.run), ("signals", signals.run), ("scoring", score)):
         reports.reporter(name, "processor")
         supervised.add(name, run)
+    return buffer
 
 
 async def _add_collectors(
@@ -318,7 +320,7 @@ async def backfill(settings: Settings) -> int:
         supervised = await stack.enter_async_context(Supervisor(clock))
         supervised.add("persister", persister.run)
         supervised.start_all()
-        stack.push_async_callback(_drain, bus)
+        stack.push_async_callback(_drain, bus, buffer)
         listing = Listing(settings.hyperliquid.symbols)
         http = await stack.enter_async_context(_venue_http(settings, MarketTable(listing.symbols), clock))
         listing.learn(await http.markets())
@@ -403,10 +405,12 @@ async def _keep_dead_letter(store: Store, clock: Clock, envelope: Envelope, reas
     )
 
 
-async def _drain(bus: Bus) -> None:
-    """Wait until every group has read what was published, a share of the time for stopping at the most."""
+async def _drain(bus: Bus, buffer: Buffer | None) -> None:
+    """Wait until all groups have worked off what was published, for a share of the time for stopping at the most."""
     deadline_s = real_monotonic() + timeouts.STOP_S / 4
     while any(n for name, n in bus.stats().items() if name.startswith("waiting_")) and real_monotonic() < deadline_s:
+        if buffer is not None:
+            buffer.hurry()
         await real_sleep(0.01)
 
 

@@ -107,6 +107,11 @@ class Buffer:
             self._room.clear()
             self._full.set()
 
+    def hurry(self) -> None:
+        """Store what waits now; returns at once."""
+        if self._waiting.told:
+            self._full.set()
+
     def stats(self) -> dict[str, int]:
         """Counters since the start: put, merged, written, flushes, failures (attempts), parked, lost; and `waiting`."""
         return {**self._counters, "waiting": len(self._waiting.rows)}
