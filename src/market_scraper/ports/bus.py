@@ -58,7 +58,7 @@ class Bus(Protocol):
 
     @property
     def newest_seq(self) -> int:
-        """The newest number given (0 before the first)."""
+        """The newest number given; before the first one of this life, the number below `oldest_seq`."""
         ...
 
     @property

@@ -142,7 +142,9 @@ class LivePositions:
 
     def version(self, symbol: Symbol) -> int:
         """Counts what was applied and, while the mark is too old, the moments of asking: doubt grows with each."""
-        coin = self._coin(symbol)
+        coin = self._coins.get(symbol)
+        if coin is None:
+            return self._traders.version
         now_ms = self._venue_now_ms()
         stale_ms = now_ms if now_ms - coin.mark.watermark_ms > self._max_age_ms else None
         if stale_ms != coin.stale_asked_ms:
