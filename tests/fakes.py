@@ -6,7 +6,9 @@ import itertools
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
-from market_scraper.ports.stores import Row
+from market_scraper.domain.errors import InvalidInput, StoreError
+from market_scraper.ports.stores import Row, SettingRow
+from market_scraper.storage import MemoryRepository
 
 TURNS = 50
 """Turns of the event loop that `settle` grants; a chain of awaits in our tests is far shorter."""
@@ -129,3 +131,27 @@ class FakeSink:
             self.stored += rows
             on_stored()
         self._room.set()
+
+
+class FakeStore(MemoryRepository):
+    """A memory store that is away while `away`, refuses settings named in `bad`, and remembers what it was given.
+
+    `writes` has the rows of each write that went through; `attempts` counts all.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.away = False
+        self.bad: set[str] = set()
+        self.attempts = 0
+        self.writes: list[list[Row]] = []
+
+    async def write(self, rows: Sequence[Row]) -> None:
+        self.attempts += 1
+        if self.away:
+            raise StoreError("away")
+        for row in rows:
+            if isinstance(row, SettingRow) and row.key in self.bad:
+                raise InvalidInput(f"{row.key} cannot be stored")
+        await super().write(rows)
+        self.writes.append(list(rows))
