@@ -4,7 +4,19 @@ import sys
 
 import typer
 
-from market_scraper.cli import collectors, config, demo, doctor, gaps, health, server, signals, simulate, traders
+from market_scraper.cli import (
+    backfill,
+    collectors,
+    config,
+    demo,
+    doctor,
+    gaps,
+    health,
+    server,
+    signals,
+    simulate,
+    traders,
+)
 from market_scraper.domain.errors import ConfigError, InvalidInput, MarketScraperError
 
 app = typer.Typer(
@@ -25,6 +37,7 @@ app.command()(doctor.doctor)
 app.add_typer(collectors.group, name="collectors")
 app.add_typer(traders.group, name="traders")
 app.add_typer(signals.group, name="signals")
+app.command()(backfill.backfill)
 app.command()(gaps.gaps)
 
 

@@ -32,22 +32,24 @@ def server(
     Example: market-scraper server
              market-scraper server --symbol BTC --symbol ETH --port 8080
     """
-    import asyncio
-
-    chosen = chosen_roles(roles)  # before anything heavy is loaded
-
-    from market_scraper import app, logs
     from market_scraper.cli.printing import remark
     from market_scraper.config import choose_backends, load
 
+    chosen = chosen_roles(roles)
     flags: dict[str, object] = {
         "api_host": host,
         "api_port": port,
         "hyperliquid.symbol": tuple(symbol) if symbol else None,
+        "logging.format": "json" if as_json else None,
     }
-    settings = load({**flags, "logging.format": "json" if as_json else None}, file=file)
+    settings = load(flags, file=file)
     for note in choose_backends(settings).notes:
         remark(note)
+
+    import asyncio  # the heavy part comes when all is known to be right
+
+    from market_scraper import app, logs
+
     logs.configure(settings.logging)
     stop_like_ctrl_c()
     try:
