@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from market_scraper.api.answers import Answer, describe
 from market_scraper.api.deps import ApiDeps, Deps
-from market_scraper.api.errors import UnknownConnector
+from market_scraper.api.errors import NoOperations, UnknownConnector
 from market_scraper.api.guards import may_write
 from market_scraper.api.orders import performer, until_shown
 from market_scraper.domain.errors import UnknownThing
@@ -73,7 +73,8 @@ async def _order(deps: ApiDeps, name: str, *, running: bool) -> Response:
     try:
         await (operations.start_connector(name) if running else operations.stop_connector(name))
     except UnknownThing as error:
-        raise UnknownConnector(str(error)) from error
+        # The name is right, it stood in the path check: nobody here runs that connector.
+        raise NoOperations(str(error), retry_after_s=30) from error
     await until_shown(deps, lambda: _is_running(deps, name) is running)
     return Answer(_shown(deps, name))
 

@@ -8,7 +8,7 @@ import msgspec
 import structlog
 
 from market_scraper.api.mailbox import Mailbox
-from market_scraper.api.messages import KINDS, Channel, Message, message_of, only_of
+from market_scraper.api.messages import KINDS, Channel, Message, message_of
 from market_scraper.api.recent import RecentSignals
 from market_scraper.domain.events import SignalGenerated
 from market_scraper.domain.values import Address, Symbol
@@ -35,7 +35,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
         if self.symbol is not None and message.symbol is not None and message.symbol != self.symbol:
             return None
         if self.address is not None and self.channel is Channel.TRADERS:
-            return only_of(message, self.address)
+            return message.only_of(self.address)
         return message if message.tracked else None
 
 

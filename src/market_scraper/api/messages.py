@@ -1,6 +1,6 @@
 """Bus events as WebSocket messages: encoded once, at the first client that wants them."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from enum import StrEnum
 
 import msgspec
@@ -36,108 +36,99 @@ class PositionUpdate(positions.Position, frozen=True, kw_only=True):
 
 
 class Message:
-    """One event for one channel; `text()` costs an encoding only the first time."""
+    """One event for one channel; `text()` costs an encoding only the first time.
 
-    __slots__ = ("_make", "_text", "channel", "rated", "seq", "symbol", "tracked", "trader")
+    Most are never encoded: a client asks for tracked traders, or for one.
+    """
+
+    __slots__ = ("_event", "_mark", "_ratings", "_text", "channel", "seq", "symbol", "tracked", "trader")
 
     def __init__(
         self,
         seq: int,
         channel: Channel,
-        make: Callable[[], str],
+        event: Event,
         *,
         symbol: Symbol | None = None,
         trader: Address | None = None,
         tracked: bool = True,
-        rated: TradersRated | None = None,
+        mark: float | None = None,
+        ratings: Sequence[RatedTrader] = (),
     ) -> None:
         self.seq = seq
         self.channel = channel
         self.symbol = symbol  # None: concerns all of them
         self.trader = trader  # None: concerns several
         self.tracked = tracked  # pushed to those who did not ask for an address
-        self.rated = rated  # a slice of ratings, from which one trader can be picked
-        self._make: Callable[[], str] | None = make
+        self._event = event
+        self._mark = mark  # USD, as it was when the event came, whenever the text is made
+        self._ratings = ratings  # those of the slice that are told
         self._text: str | None = None
 
     def text(self) -> str:
         """The frame as it is sent."""
         if self._text is None:
-            assert self._make is not None
-            self._text = self._make()
-            self._make = None  # the event may go now
+            self._text = self._encode()
         return self._text
+
+    def only_of(self, trader: Address) -> "Message | None":
+        """The message as one who asked for `trader` gets it; None = it says nothing of them."""
+        event = self._event
+        if not isinstance(event, TradersRated):
+            return self if self.trader == trader else None
+        ratings = [rated for rated in event.traders if rated.row.trader == trader]
+        return Message(self.seq, self.channel, event, trader=trader, ratings=ratings) if ratings else None
+
+    def _encode(self) -> str:
+        match self._event:
+            case PositionChanged() as event:
+                return self._frame("position", event.after.t_ms, _update(event, self._mark))
+            case TradersRated() as event:
+                told = [traders.score_update(rated) for rated in self._ratings]
+                data = traders.ScoreUpdates(traders=told, captured_at=moment(event.captured_at_ms))
+                return self._frame("score", event.known_at_ms, data)
+            case SignalGenerated() as event:
+                return self._frame("signal", event.signal.t_ms, signals.signal(event.signal))
+            case event:
+                raise TypeError(f"{type(event).__name__} is told to nobody")
+
+    def _frame(self, kind: str, t_ms: int, data: msgspec.Struct) -> str:
+        raw = msgspec.Raw(ENCODER.encode(data))
+        frame = frames.Message(seq=self.seq, channel=self.channel, type=kind, timestamp=moment(t_ms), data=raw)
+        return ENCODER.encode(frame).decode()
 
 
 def message_of(seq: int, event: Event, views: Views) -> Message | None:
     """The message that an event makes; None = clients are not told of it."""
     match event:
         case PositionChanged():
-            return _position(seq, event, views)
-        case TradersRated():
-            tracked = [rated for rated in event.traders if rated.tracked]
-            return Message(
-                seq, Channel.TRADERS, lambda: _scores(seq, event, tracked), tracked=bool(tracked), rated=event
-            )
-        case SignalGenerated():
-            signal = event.signal
+            after = event.after
+            context = views.markets.context(after.symbol)
             return Message(
                 seq,
-                Channel.SIGNALS,
-                lambda: _frame(seq, Channel.SIGNALS, "signal", event.known_at_ms, signals.signal(signal)),
-                symbol=signal.symbol,
+                Channel.TRADERS,
+                event,
+                symbol=after.symbol,
+                trader=after.trader,
+                tracked=views.traders.is_tracked(after.trader),
+                mark=None if context is None else context[0].mark,
             )
+        case TradersRated():
+            tracked = [rated for rated in event.traders if rated.tracked]
+            return Message(seq, Channel.TRADERS, event, tracked=bool(tracked), ratings=tracked)
+        case SignalGenerated():
+            return Message(seq, Channel.SIGNALS, event, symbol=event.signal.symbol)
         case _:
             return None
 
 
-def only_of(message: Message, trader: Address) -> Message | None:
-    """The message as one who asked for `trader` gets it; None = it says nothing of them."""
-    if message.rated is None:
-        return message if message.trader == trader else None
-    event = message.rated
-    ratings = [rated for rated in event.traders if rated.row.trader == trader]
-    if not ratings:
-        return None
-    return Message(message.seq, message.channel, lambda: _scores(message.seq, event, ratings), trader=trader)
-
-
-def _position(seq: int, event: PositionChanged, views: Views) -> Message:
+def _update(event: PositionChanged, mark: float | None) -> PositionUpdate:
     after = event.after
-    context = views.markets.context(after.symbol)
-    mark = None if context is None else context[0].mark  # as it was now, whenever the text is made
-
-    def make() -> str:
-        shown = positions.position(after.symbol, after, None, mark)
-        update = PositionUpdate(
-            address=after.trader,
-            size_before=coins(event.lots_before, after.sz_decimals) if event.lots_before is not None else None,
-            price=event.px,
-            cause=event.cause,
-            **{name: getattr(shown, name) for name in shown.__struct_fields__},
-        )
-        return _frame(seq, Channel.TRADERS, "position", after.t_ms, update)
-
-    return Message(
-        seq,
-        Channel.TRADERS,
-        make,
-        symbol=after.symbol,
-        trader=after.trader,
-        tracked=views.traders.is_tracked(after.trader),
+    shown = positions.position(after.symbol, after, None, mark)
+    return PositionUpdate(
+        address=after.trader,
+        size_before=None if event.lots_before is None else coins(event.lots_before, after.sz_decimals),
+        price=event.px,
+        cause=event.cause,
+        **{name: getattr(shown, name) for name in shown.__struct_fields__},
     )
-
-
-def _scores(seq: int, event: TradersRated, ratings: list[RatedTrader]) -> str:
-    data = traders.ScoreUpdates(
-        traders=[traders.score_update(rated) for rated in ratings], captured_at=moment(event.captured_at_ms)
-    )
-    return _frame(seq, Channel.TRADERS, "score", event.known_at_ms, data)
-
-
-def _frame(seq: int, channel: Channel, kind: str, t_ms: int, data: msgspec.Struct) -> str:
-    return ENCODER.encode(
-        frames.Message(
-            seq=seq, channel=channel, type=kind, timestamp=moment(t_ms), data=msgspec.Raw(ENCODER.encode(data))
-        )
-    ).decode()

@@ -1,6 +1,7 @@
 """The HTTP application: routes, errors, documentation and the WebSocket hub, put together."""
 
 import asyncio
+import functools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
@@ -74,7 +75,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     hub: Hub = app.state.api.hub
     following = asyncio.Event()
     task = asyncio.create_task(hub.run(following.set), name="ws-hub")
-    task.add_done_callback(_tell_crash)
+    task.add_done_callback(functools.partial(_tell_crash, hub))
     ready = asyncio.create_task(following.wait(), name="ws-hub-ready")
     try:
         await asyncio.wait((task, ready), return_when=asyncio.FIRST_COMPLETED)
@@ -89,6 +90,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             await asyncio.gather(task, return_exceptions=True)
 
 
-def _tell_crash(task: "asyncio.Task[None]") -> None:
+def _tell_crash(hub: Hub, task: "asyncio.Task[None]") -> None:
+    """Clients must not take our failure for a quiet market: close them, so that they come back and are told."""
     if not task.cancelled() and task.exception() is not None:
         log.error("ws_hub_ended", exc_info=task.exception())
+        hub.close()

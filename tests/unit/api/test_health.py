@@ -68,6 +68,12 @@ async def test_starting_what_runs_is_fine_and_stopping_shows_at_once() -> None:
     assert world.operations.orders == [("start", "positions"), ("stop", "positions")]
 
 
+async def test_a_connector_that_nobody_here_runs_cannot_be_started() -> None:
+    answer = await World().client().post("/api/v1/connectors/candles/start")
+
+    assert (answer.status_code, answer.json()["code"]) == (503, "no_operations")
+
+
 async def test_metrics_tell_of_components_positions_and_answers() -> None:
     world = await full_world()
     async with world.client() as client:
