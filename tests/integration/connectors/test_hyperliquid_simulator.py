@@ -17,6 +17,8 @@ from market_scraper.ports.sources import (
     SocketLost,
     TimeHeard,
     TradesSubscribed,
+    VenueHttp,
+    VenueSockets,
 )
 from market_scraper.runtime.clock import ScaledClock, real_timeout
 from market_scraper.simulator.faults import decode_faults
@@ -51,7 +53,8 @@ def rest(venue: PaperVenue, clock: ScaledClock, table: MarketTable) -> Hyperliqu
 
 async def test_rest_reads_everything_and_never_meets_429(venue: PaperVenue, clock: ScaledClock) -> None:
     table = MarketTable([BTC, ETH])
-    async with rest(venue, clock, table) as http:
+    async with rest(venue, clock, table) as made:
+        http: VenueHttp = made
         assert {BTC, ETH} <= {market.symbol for market in await http.markets()}
         assert {BTC, ETH} <= {context.symbol for context in await http.contexts()}
         rows = [row async for part in http.leaderboard() for row in part]
@@ -77,7 +80,7 @@ async def test_a_socket_hears_every_kind_and_survives_what_goes_wrong(venue: Pap
     async with rest(venue, clock, table) as http:
         await http.markets()
         traders = [row.trader async for part in http.leaderboard() for row in part][:10]
-    sockets = HyperliquidSockets(venue.ws_url, clock=clock, table=table, handshake_s=10.0, timing=PATIENT)
+    sockets: VenueSockets = HyperliquidSockets(venue.ws_url, clock=clock, table=table, handshake_s=10.0, timing=PATIENT)
     wanted: list[dict[str, object]] = [{"type": "trades", "coin": BTC}, {"type": "trades", "coin": ETH}]
     wanted += [{"type": "allMids"}, {"type": "bbo", "coin": BTC}, {"type": "bbo", "coin": ETH}]
     wanted += [{"type": "activeAssetCtx", "coin": BTC}, {"type": "candle", "coin": BTC, "interval": "1m"}]

@@ -5,6 +5,7 @@ import itertools
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from socket import socket as tcp_socket
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from market_scraper.domain.market import Market
 from market_scraper.domain.values import Symbol
 from market_scraper.ports.sources import (
     FrameLost,
+    Heard,
     PrintsHeard,
     PulseHeard,
     SocketLost,
@@ -62,11 +64,11 @@ class Venue:
 
     @asynccontextmanager
     async def serve(self) -> AsyncIterator["Venue"]:
-        async with serve(self._talk, "127.0.0.1", 0) as server:
+        async with serve(self.talk, "127.0.0.1", 0) as server:
             self.url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/ws"
             yield self
 
-    async def _talk(self, connection: ServerConnection) -> None:
+    async def talk(self, connection: ServerConnection) -> None:
         self.connections.append(connection)
         await connection.send("Websocket connection established.")
         if self.greet is not None:
@@ -92,6 +94,13 @@ def sockets(url: str, *, speed: float = 1.0, **options: Any) -> HyperliquidSocke
     table = MarketTable([BTC])
     table.learn([Market(symbol=BTC, sz_decimals=5, max_leverage=40)])
     return HyperliquidSockets(url, clock=ScaledClock(speed=speed), table=table, handshake_s=5.0, **options)
+
+
+def socket_of_nobody() -> tcp_socket:
+    """A port that refuses connections and stays ours: bound, and nobody listens yet."""
+    held = tcp_socket()
+    held.bind(("127.0.0.1", 0))
+    return held
 
 
 @pytest.fixture
@@ -163,16 +172,24 @@ async def test_the_delay_between_tries_really_waits_and_it_never_gives_up(ears: 
 
 
 async def test_an_unreachable_venue_is_told_once_and_its_return_once(ears: Ears) -> None:
-    quick = Backoff(first_s=0.02, last_s=0.02)
-    async with Venue().serve() as gone:
-        url = gone.url
-    with structlog.testing.capture_logs() as logs:
-        async with sockets(url, backoff=quick).open("tape-1", ears) as socket:
+    failures = 0
+    thrice = asyncio.Event()
+
+    def draw() -> float:
+        nonlocal failures
+        failures += 1
+        if failures == 3:
+            thrice.set()
+        return 0.0
+
+    with socket_of_nobody() as held, structlog.testing.capture_logs() as logs:
+        url = f"ws://127.0.0.1:{held.getsockname()[1]}/ws"
+        quick = Backoff(first_s=0.01, last_s=0.01)
+        async with sockets(url, backoff=quick, draw=draw).open("tape-1", ears) as socket:
             socket.want([TRADES])
-            await asyncio.sleep(0.2)
-            revived = Venue()
-            port = int(url.rsplit(":", 1)[1].split("/")[0])
-            async with serve(revived._talk, "127.0.0.1", port):
+            async with asyncio.timeout(20):
+                await thrice.wait()
+            async with serve(Venue().talk, sock=held):
                 await ears.of(PrintsHeard)
     events = [entry["event"] for entry in logs if entry["event"].startswith("source")]
     assert events == ["source_down", "source_back"]
@@ -221,6 +238,24 @@ async def test_a_renewal_brings_a_replay_and_ends_the_stretch_before(venue: Venu
     kinds = [type(heard) for heard in ears.heard if not isinstance(heard, PulseHeard)]
     replay = [TradesSubscribed, PrintsHeard]
     assert kinds == [SocketOpened, *replay, FrameLost, *replay, SocketLost]
+
+
+async def test_sockets_of_one_age_are_renewed_one_after_the_other(venue: Venue) -> None:
+    timing = Timing(max_age_s=10.0, quiet_s=1e6, ping_s=1e6, pong_s=1e6)
+    pool = sockets(venue.url, speed=100.0, timing=timing)
+    clock = ScaledClock(speed=100.0)
+    lost_s: list[float] = []
+
+    def note(heard: Heard) -> None:
+        if isinstance(heard, SocketLost) and heard.reason == "renewed before it expires":
+            lost_s.append(clock.monotonic())
+            if len(lost_s) == 2:
+                done.set()
+
+    done = asyncio.Event()
+    async with pool.open("a", note), pool.open("b", note), asyncio.timeout(20):
+        await done.wait()
+    assert lost_s[1] - lost_s[0] >= 119.0
 
 
 async def test_the_owner_can_ask_for_a_new_connection(venue: Venue, ears: Ears) -> None:

@@ -29,8 +29,8 @@ class Timing:
     """Of hearing nothing: ping, to see whether anybody is there."""
     pong_s: float = 10.0
     """Of hearing nothing at all after a ping: the connection is dead."""
-    max_age_s: float = 10_500.0
-    """Renew before the venue closes with `Expired` at about 3 h."""
+    max_age_s: float = 9_000.0
+    """Renew well before the venue closes with `Expired` at about 3 h, so that several sockets can take turns."""
     first_retry_s: float = 2.0
     last_retry_s: float = 60.0
     """After a quota refusal, doubling: a closed socket's user slots are free within about 2 s."""
@@ -47,6 +47,9 @@ REFUSED_MESSAGES = "Cannot send more than"
 ALREADY_SUBSCRIBED = "Already subscribed"
 ALREADY_UNSUBSCRIBED = "Already unsubscribed"
 INVALID = "Invalid subscription"
+
+EXPIRES = "renewed before it expires"
+"""The verdict on an old connection: nothing is wrong with it, and it may be put off (`postpone_renewal`)."""
 
 
 class _State(Enum):
@@ -75,7 +78,7 @@ class _Subscription:
 
 @dataclass(slots=True)
 class _Connection:
-    opened_s: float
+    renew_s: float
     sent_s: float
     heard_s: float
     pinged_s: float | None = None  # a ping that nothing has followed yet
@@ -133,7 +136,9 @@ class Session:
 
     def opened(self, now_s: float) -> None:
         """A new connection stands; nothing is subscribed on it."""
-        self._connection = _Connection(now_s, now_s, now_s, tokens=self._timing.burst, tokens_s=now_s)
+        self._connection = _Connection(
+            now_s + self._timing.max_age_s, now_s, now_s, tokens=self._timing.burst, tokens_s=now_s
+        )
         self._replays.clear()
         for key, known in list(self._known.items()):
             if not known.wanted:
@@ -172,7 +177,8 @@ class Session:
                 return None  # of an earlier one, sent twice
             self._gone(found)
             return found.payload
-        if method != "subscribe" or found.state is not _State.SUBSCRIBING:
+        # An idle one may be confirmed too: a refusal of another, which did not say of what, had set it back.
+        if method != "subscribe" or found.state not in (_State.SUBSCRIBING, _State.IDLE):
             return None
         found.state = _State.CONFIRMED if found.wanted else _State.LEAVING
         found.heard_s = now_s
@@ -249,16 +255,21 @@ class Session:
             return None
         if connection.pinged_s is not None and now_s - connection.pinged_s >= self._timing.pong_s:
             return f"silent for {now_s - connection.heard_s:.0f} s"
-        if now_s - connection.opened_s >= self._timing.max_age_s:
-            return "renewed before it expires"
+        if now_s >= connection.renew_s:
+            return EXPIRES
         return None
+
+    def postpone_renewal(self, until_s: float) -> None:
+        """Keep the connection until then, for another socket is being renewed."""
+        if self._connection is not None:
+            self._connection.renew_s = until_s
 
     def next_at(self, now_s: float) -> float:
         """When `due` or `verdict` may next have something to say, if nothing happens before."""
         connection = self._connection
         if connection is None:
             return math.inf
-        moments = [connection.opened_s + self._timing.max_age_s, self._ping_at(connection)]
+        moments = [connection.renew_s, self._ping_at(connection)]
         if connection.pinged_s is not None:
             moments.append(connection.pinged_s + self._timing.pong_s)
         token_s = connection.tokens_s + (1.0 - connection.tokens) * self._timing.pace_s

@@ -5,6 +5,7 @@ Delays are venue time (the venue's limits run on it), the handshake's timeout is
 """
 
 import asyncio
+import math
 import random
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -20,7 +21,7 @@ from market_scraper.connectors.hyperliquid.addresses import AddressTable
 from market_scraper.connectors.hyperliquid.limits import Window
 from market_scraper.connectors.hyperliquid.outage import Outage
 from market_scraper.connectors.hyperliquid.reader import FrameReader
-from market_scraper.connectors.hyperliquid.session import Session, Timing
+from market_scraper.connectors.hyperliquid.session import EXPIRES, Session, Timing
 from market_scraper.connectors.hyperliquid.table import MarketTable
 from market_scraper.domain.errors import InvalidInput
 from market_scraper.domain.values import Symbol
@@ -37,8 +38,12 @@ CLOSE_S = 0.5
 """Real seconds granted to the closing handshake: a coin's tape waits for the next connection."""
 
 LONGEST_NAP_S = 3_600.0
-MESSAGE_LATE_S = 5.0
-"""How late, in venue seconds, the venue may count a message that we sent."""
+
+LATE_S = 5.0
+"""How late, in venue seconds, the venue may count a message or a connection after we sent or gave it up."""
+
+BETWEEN_RENEWALS_S = 120.0
+"""Sockets that are old at the same time are renewed one after the other: one replaces another's ears at a time."""
 
 FrameTap = Callable[[str, bytes], None]
 """Gets each frame's socket name and bytes, before it is read."""
@@ -99,6 +104,7 @@ class HyperliquidSockets:
         self._addresses = AddressTable()
         self._user_slots = user_slots
         self._connections = Window(limits.CONNECTIONS_PER_MINUTE)
+        self._next_renewal_s = -math.inf
         self._sockets: dict[str, _Socket] = {}
 
     @asynccontextmanager
@@ -135,6 +141,12 @@ class HyperliquidSockets:
         if len(users) > self._user_slots:
             raise InvalidInput(f"the venue allows {self._user_slots} users, {len(users)} are wanted")
 
+    def renewal_turn(self, now_s: float) -> float:
+        """When a socket that is old may be renewed: now, or after those that came before it."""
+        turn_s = max(now_s, self._next_renewal_s)
+        self._next_renewal_s = turn_s + BETWEEN_RENEWALS_S
+        return turn_s
+
     async def connect(self) -> ClientConnection:
         """Open a connection as soon as the venue's count of new ones allows it."""
         while not self._connections.fits(now_s := self.clock.monotonic(), 1):
@@ -153,7 +165,7 @@ class HyperliquidSockets:
                 max_size=MAX_FRAME_BYTES,
             )
         finally:
-            self._connections.settle(self.clock.monotonic(), 1, 1)
+            self._connections.settle(self.clock.monotonic(), 1, 1, late_s=LATE_S)
 
 
 class _Socket:
@@ -263,12 +275,17 @@ class _Socket:
 
     async def _keep(self, connection: ClientConnection) -> None:
         """Send what the session wants sent, and end the conversation when it or the owner says so."""
+        renewing = False
         while True:
             self._poked.clear()
             if self._asked is not None:
                 raise _ConnectionEnded(self._asked, calm=True)
             now_s = self._clock.monotonic()
-            if (verdict := self._session.verdict(now_s)) is not None:
+            verdict = self._session.verdict(now_s)
+            if verdict == EXPIRES and not renewing and (turn_s := self._sockets.renewal_turn(now_s)) > now_s:
+                renewing = True
+                self._session.postpone_renewal(turn_s)
+            elif verdict is not None:
                 raise _ConnectionEnded(verdict, calm=True)
             try:
                 for message in self._session.due(now_s):
@@ -288,7 +305,7 @@ class _Socket:
             eases_s = messages.eases_at()
             await self._clock.sleep(1.0 if eases_s is None else eases_s - now_s)
         messages.charge(1)
-        messages.settle(now_s, 1, 1, late_s=MESSAGE_LATE_S)
+        messages.settle(now_s, 1, 1, late_s=LATE_S)
         await connection.send(msgspec.json.encode(message).decode())
 
     async def _close(self, connection: ClientConnection, ended: _ConnectionEnded) -> None:
