@@ -33,6 +33,7 @@ from market_scraper.simulator.subscriptions import Subscription, too_many_socket
 from market_scraper.simulator.world import World
 
 _PLAYBACK_WAIT_MS = 2_000
+_LONGEST_STEP_MS = 60_000  # after a suspend the world catches up in steps, so that sockets are served between them
 
 
 class Seat:
@@ -110,8 +111,11 @@ class Venue:
 
     # -- time ---------------------------------------------------------------------------------------------------------
     def step(self) -> int:
-        """Come to now: faults, blocks, frames, and what is due on each socket. Gives the moment it came to."""
-        now_ms = self._stepped_ms = self.now_ms()
+        """Come to now: faults, blocks, frames, and what is due on each socket. Gives the moment it came to.
+
+        That is now, unless the clock has leapt.
+        """
+        now_ms = self._stepped_ms = min(self.now_ms(), self._stepped_ms + _LONGEST_STEP_MS)
         for at_ms, fault in self.faults.due(now_ms):
             self._begin(fault, at_ms)
         in_force = self.faults.in_force(now_ms)

@@ -223,6 +223,14 @@ async def test_time_never_falls_though_the_clock_does() -> None:
     assert venue.step() == before_ms
 
 
+async def test_after_a_suspend_the_world_catches_up_in_steps() -> None:
+    clock = FakeClock()
+    venue = small(clock)
+    start_ms = venue.step()
+    clock.jump_ms(150_000)
+    assert [venue.step() - start_ms for _ in range(4)] == [60_000, 120_000, 150_000, 150_000]
+
+
 REQUESTS: list[dict[str, object]] = [
     {"type": "meta"},
     {"type": "meta", "dex": "xyz"},
