@@ -11,7 +11,7 @@ from market_scraper.simulator.world.habits import MIN_ORDER_MICRO, Habits
 from market_scraper.simulator.world.holdings import Holding
 from market_scraper.simulator.world.people import MAKER_KINDS
 
-_TOP_MAKER_SHARE = 0.13  # the busiest trader is in about 15 % of a coin's prints
+_TOP_MAKER_SHARE = 0.12  # the busiest trader is in about 15 % of a coin's prints
 _MAKERS_SHARE = 0.42
 _MOST_MATCHES = 130  # of one action; recorded: a block of 121 prints
 _TWAP_CHANCE = 0.02
@@ -25,8 +25,9 @@ class CoinFlow:
 
     def __init__(self, coin: int, seed: int, prints_per_s: float, start_ms: int, exchange: Exchange) -> None:
         self.coin = coin
-        self.prints_per_s = prints_per_s
+        self.usual_pace = prints_per_s
         self.open = True
+        self._pace = prints_per_s
         self._exchange = exchange
         self._market = exchange.markets[coin]
         self._path = exchange.paths[coin]
@@ -43,7 +44,7 @@ class CoinFlow:
 
     def set_pace(self, prints_per_s: float, at_ms: int) -> None:
         """Print at another pace from `at_ms` on."""
-        self.prints_per_s = prints_per_s
+        self._pace = prints_per_s
         self._next_ms = at_ms + self._wait_ms(1)
 
     def close(self) -> None:
@@ -69,7 +70,7 @@ class CoinFlow:
         return prints
 
     def _wait_ms(self, prints: float) -> float:
-        return self._rng.expovariate(1.0) * prints * 1000 / self.prints_per_s
+        return self._rng.expovariate(1.0) * prints * 1000 / self._pace
 
     def _cap(self, trader: int, mark: int) -> int:
         """Most lots that a trader holds here; fixed at the first look, as a habit."""

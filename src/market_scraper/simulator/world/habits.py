@@ -42,7 +42,7 @@ class Habits:
 
     def accepts(self, trader: Trader, coin: int, lots: int, cap: int, side: int, at_ms: int) -> bool:
         """Whether its resting orders stand on `side` (+1 = it buys)."""
-        if lots * side >= cap or (trader.broke and lots * side >= 0):
+        if lots * side >= cap or trader.gambles or (trader.broke and lots * side >= 0):
             return False
         if trader.kind in (Kind.INFORMED, Kind.TREND):
             return self.view(trader, coin, at_ms) == side
@@ -54,6 +54,8 @@ class Habits:
             if closed_lots and chance < 0.3:
                 return side * closed_lots  # again, at exactly the same size
             return side * (self._part(cap, 0.7, 1.0) if trader.gambles else self._part(cap, 0.08, 0.6))
+        if trader.gambles and chance > 0.15:
+            return 0  # it sits it out
         held = abs(lots)
         if lots * side > 0:
             if held >= 0.9 * cap:

@@ -28,7 +28,7 @@ def open_positions(
                 continue
             usd = trader.cap_usd * rng.uniform(0.1, 0.8)
             if trader.gambles:  # some have lost already, and stand between initial and maintenance margin
-                usd = trader.value_usd * min(trader.leverage, markets[coin].max_leverage) * rng.uniform(0.8, 1.8)
+                usd = trader.value_usd * min(trader.leverage, markets[coin].max_leverage) * rng.uniform(0.8, 1.9)
             size = int(usd * 1e6 / paths[coin].mark_at(start_ms))
             if size == 0:
                 continue

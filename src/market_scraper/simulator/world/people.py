@@ -61,7 +61,7 @@ def population(seed: int, count: int, markets: tuple[Market, ...]) -> list[Trade
         value = _value(rng, kind)
         # Gamblers use nearly all that their leverage allows in one coin, wait, and are liquidated for it.
         gambles = kind is Kind.NOISE and rng.random() < 0.2
-        leverage = 3 if kind in MAKER_KINDS else rng.choice((20, 40) if gambles else (1, 2, 3, 5, 5, 10, 10, 20, 40))
+        leverage = 3 if kind in MAKER_KINDS else rng.choice((40,) if gambles else (1, 2, 3, 5, 5, 10, 10, 20, 40))
         coins = _coins(rng, kind, live, weights)[: 1 if gambles else None]
         most = min((leverage, *(markets[coin].max_leverage for coin in coins)))
         activity = _activity(kind, ranks[index], value) * (0.2 if gambles else 1.0)

@@ -5,6 +5,7 @@ import random
 from market_scraper.simulator.world.accounts import Accounts
 from market_scraper.simulator.world.bars import INTERVALS
 from market_scraper.simulator.world.candles import CandleBook
+from market_scraper.simulator.world.disturbances import Disturbances
 from market_scraper.simulator.world.exchange import Exchange
 from market_scraper.simulator.world.facts import (
     AccountState,
@@ -29,14 +30,13 @@ from market_scraper.simulator.world.markets import MAIN_DEX, Market, markets_for
 from market_scraper.simulator.world.opening import open_positions, opening_balances
 from market_scraper.simulator.world.options import WorldOptions
 from market_scraper.simulator.world.path import PricePath
-from market_scraper.simulator.world.people import TAKER_KINDS, population
+from market_scraper.simulator.world.people import population
 from market_scraper.simulator.world.prints import PrintLog
 from market_scraper.simulator.world.schedule import Schedule
 from market_scraper.simulator.world.screen import Screen
 from market_scraper.simulator.world.standing import Standing
 from market_scraper.simulator.world.vaults import Vaults
 
-_HOUR_MS = 3_600_000
 _FIRST_HEIGHT = 812_000_000
 
 
@@ -90,16 +90,16 @@ class World:
         self._vaults = Vaults(seed, start_ms, self._traders, self._standing)
         self._schedule = Schedule()
         self._pauses = random.Random(f"blocks:{seed}")
-        self._troubles = random.Random(f"off-tape:{seed}")
         self._height = _FIRST_HEIGHT
         self._now_ms = start_ms
         self._next_block_ms = start_ms + self._pause_ms()
         for coin in self._flows:
             for held in self._holdings.open_holdings(coin):
                 watch.note(held.trader, coin, start_ms)
-        self._plan_funding(start_ms)
+        self._disturbances = Disturbances(seed, self._exchange, self._flows, self._screen, self._schedule)
+        self._disturbances.plan_funding(start_ms)
         if options.off_tape_per_hour > 0:
-            self._plan_trouble(start_ms)
+            self._disturbances.plan_off_tape(options.off_tape_per_hour, start_ms)
 
     @property
     def off_tape_log(self) -> list[OffTape]:
@@ -129,26 +129,25 @@ class World:
     # -- disturbances: in the past they happen right after `now_ms`; the moment they take effect is returned -----------
     def inject_off_tape(self, user: str, coin: str, new_lots: int, at_ms: int) -> int:
         """Set a position without a print; some other account takes the other side, so that sizes still sum to 0."""
-        coin_no, trader = self._coins[coin], self._numbers[user]
         at_ms = max(at_ms, self._now_ms + 1)
-        self._schedule.plan(at_ms, lambda due_ms: self._change_pair(coin_no, trader, new_lots, due_ms))
+        self._disturbances.plan_change(self._coins[coin], self._numbers[user], new_lots, at_ms)
         return at_ms
 
     def delist(self, coin: str, at_ms: int) -> int:
         """Settle every position of `coin` at its mark without prints and list it as delisted."""
-        return self._end(coin, at_ms, delisted=True)
+        at_ms = max(at_ms, self._now_ms + 1)
+        self._disturbances.plan_end(self._coins[coin], at_ms, delisted=True)
+        return at_ms
 
     def halt(self, coin: str, at_ms: int) -> int:
         """Settle every position of `coin` at its mark without prints; it trades no more but stays listed."""
-        return self._end(coin, at_ms, delisted=False)
+        at_ms = max(at_ms, self._now_ms + 1)
+        self._disturbances.plan_end(self._coins[coin], at_ms, delisted=False)
+        return at_ms
 
     def burst(self, coin: str, from_ms: int, to_ms: int, prints_per_s: float) -> None:
         """Let `coin` print at another pace for a while."""
-        flow = self._flows[self._coins[coin]]
-        usual = flow.prints_per_s
-        from_ms = max(from_ms, self._now_ms + 1)
-        self._schedule.plan(from_ms, lambda due_ms: flow.set_pace(prints_per_s, due_ms))
-        self._schedule.plan(max(to_ms, from_ms + 1), lambda due_ms: flow.set_pace(usual, due_ms))
+        self._disturbances.plan_burst(self._coins[coin], max(from_ms, self._now_ms + 1), to_ms, prints_per_s)
 
     # -- the truth ----------------------------------------------------------------------------------------------------
     def size_at(self, user: str, coin: str, at_ms: int) -> int:
@@ -294,53 +293,3 @@ class World:
         """About twelve blocks a second, and a hiccup now and then."""
         chance = self._pauses.random()
         return 300 + int(chance * 200_000) if chance < 0.002 else 45 + int(self._pauses.random() * 75)
-
-    def _plan_funding(self, after_ms: int) -> None:
-        # Stamps were seen 15 to 68 ms after the hour, never on it (facts 2.1).
-        at_ms = (after_ms // _HOUR_MS + 1) * _HOUR_MS + 15 + self._troubles.randrange(54)
-
-        def pay(due_ms: int) -> None:
-            self._exchange.pay_funding(due_ms)
-            self._plan_funding(due_ms)
-
-        self._schedule.plan(at_ms, pay)
-
-    def _plan_trouble(self, after_ms: int) -> None:
-        wait_ms = self._troubles.expovariate(self.options.off_tape_per_hour / _HOUR_MS)
-
-        def strike(due_ms: int) -> None:
-            coin = self._troubles.choice([at for at, flow in self._flows.items() if flow.open] or [-1])
-            held = list(self._holdings.open_holdings(coin)) if coin >= 0 else []
-            if held:
-                one = self._troubles.choice(held)
-                left = int(one.lots * self._troubles.choice((0.0, 0.0, 0.5)))
-                self._change_pair(coin, one.trader, left, due_ms)
-            self._plan_trouble(due_ms)
-
-        self._schedule.plan(after_ms + 1 + int(wait_ms), strike)
-
-    def _change_pair(self, coin: int, trader: int, new_lots: int, at_ms: int) -> None:
-        """Another account takes the other side: the one with the most against it, else any that trades."""
-        held = self._holdings.get(trader, coin)
-        delta = new_lots - held.lots
-        if delta == 0 or not self._flows[coin].open:
-            return
-        others = [one for one in self._holdings.open_holdings(coin) if one.trader != trader and one.lots * delta > 0]
-        if others:
-            other = max(others, key=lambda one: (abs(one.lots), one.trader)).trader
-        else:
-            other = next(one.index for one in self._traders if one.kind in TAKER_KINDS and one.index != trader)
-        self._exchange.change_off_tape(coin, trader, new_lots, at_ms, "settlement")
-        self._exchange.change_off_tape(coin, other, self._holdings.lots(other, coin) - delta, at_ms, "settlement")
-
-    def _end(self, coin: str, at_ms: int, *, delisted: bool) -> int:
-        number = self._coins[coin]
-        at_ms = max(at_ms, self._now_ms + 1)
-
-        def end(due_ms: int) -> None:
-            self._exchange.settle_all(number, due_ms, "delist" if delisted else "halt")
-            self._screen.end(number, due_ms, delisted=delisted)
-            self._flows[number].close()
-
-        self._schedule.plan(at_ms, end)
-        return at_ms
