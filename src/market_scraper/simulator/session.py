@@ -31,7 +31,7 @@ class Answer(msgspec.Struct, frozen=True):
     media_type: str = "application/json"
 
 
-class Venue(Protocol):
+class Host(Protocol):
     """What a session needs of the venue around it."""
 
     def knows_coin(self, coin: str) -> bool: ...
@@ -65,8 +65,8 @@ def frame_of(channel: str, data: object, coin: str = "") -> Frame:
 class Session:
     """One socket's subscriptions and manners."""
 
-    def __init__(self, venue: Venue, limits: ClientLimits) -> None:
-        self._venue = venue
+    def __init__(self, host: Host, limits: ClientLimits) -> None:
+        self._host = host
         self._limits = limits
         self.subscriptions: dict[Subscription, None] = {}
 
@@ -82,7 +82,7 @@ class Session:
             message = None
         match message:
             case {"method": "ping"}:
-                self._venue.send(PONG)
+                self._host.send(PONG)
             case {"method": "subscribe", "subscription": raw}:
                 self._subscribe(raw, now_s)
             case {"method": "unsubscribe", "subscription": raw}:
@@ -93,12 +93,12 @@ class Session:
                 self._refuse(not_json(text))
 
     def _refuse(self, text: str) -> None:
-        self._venue.refused()
-        self._venue.send(frame_of("error", text))
+        self._host.refused()
+        self._host.send(frame_of("error", text))
 
     def _read(self, raw: object) -> Subscription | None:
         try:
-            return parse_subscription(raw, knows_coin=self._venue.knows_coin, knows_dex=self._venue.knows_dex)
+            return parse_subscription(raw, knows_coin=self._host.knows_coin, knows_dex=self._host.knows_dex)
         except Refused as refusal:
             self._refuse(str(refusal))
             return None
@@ -118,7 +118,7 @@ class Session:
             self._limits.subscriptions += 1
             self.subscriptions[subscription] = None
             self._confirm("subscribe", subscription)
-            self._venue.subscribed(subscription)
+            self._host.subscribed(subscription)
 
     def _unsubscribe(self, raw: object, now_s: float) -> None:
         subscription = self._read(raw)
@@ -128,12 +128,12 @@ class Session:
             self._refuse(already_unsubscribed(subscription))
             return
         self._drop(subscription, now_s, closed=False)
-        self._venue.unsubscribed(subscription)
+        self._host.unsubscribed(subscription)
         self._confirm("unsubscribe", subscription)
 
     def _confirm(self, method: str, subscription: Subscription) -> None:
         echo = {"method": method, "subscription": subscription.echo()}
-        self._venue.send(frame_of("subscriptionResponse", echo))
+        self._host.send(frame_of("subscriptionResponse", echo))
 
     def _drop(self, subscription: Subscription, now_s: float, *, closed: bool) -> None:
         del self.subscriptions[subscription]
@@ -150,13 +150,13 @@ class Session:
         if kind != "info":  # nothing can be traded here, and explorer requests are not supported over sockets
             response = {"type": "error", "payload": "422 Unprocessable Entity: only info requests are served"}
         else:
-            answer = self._venue.ask(payload)
+            answer = self._host.ask(payload)
             if answer.status == 200:
                 name = payload.get("type") if isinstance(payload, dict) else None
                 response = {"type": "info", "payload": {"type": name, "data": msgspec.Raw(answer.body)}}
             else:
                 response = {"type": "error", "payload": f"{answer.status}: {answer.body.decode()}"}
-        self._venue.send(frame_of("post", {"id": post_id, "response": response}), self._answered)
+        self._host.send(frame_of("post", {"id": post_id, "response": response}), self._answered)
 
     def _answered(self) -> None:
         self._limits.inflight_posts -= 1

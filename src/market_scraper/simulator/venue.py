@@ -37,7 +37,7 @@ _LONGEST_STEP_MS = 60_000  # after a suspend the world catches up in steps, so t
 
 
 class Seat:
-    """What one socket's session needs of the venue (`session.Venue`)."""
+    """What one socket's session needs of the venue (`session.Host`)."""
 
     def __init__(self, venue: "Venue", link: Link, limits: ClientLimits) -> None:
         self._venue = venue
