@@ -1,0 +1,194 @@
+"""The whole system as real processes: the paper venue and a server against it, started and stopped by PID."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+READY_S = 30.0
+STOP_S = 15.0
+
+
+@dataclass
+class Process:
+    """One of our programs; everything that it said is kept for a failing test to show."""
+
+    process: asyncio.subprocess.Process
+    ready: dict[str, Any]
+    log: Path
+
+    @property
+    def url(self) -> str:
+        return str(self.ready["url"])
+
+    async def stop(self) -> int:
+        """SIGTERM and wait; gives the exit code."""
+        if self.process.returncode is None:
+            self.process.send_signal(signal.SIGTERM)
+        return await asyncio.wait_for(self.process.wait(), STOP_S)
+
+    async def kill(self) -> None:
+        """`kill -9`."""
+        if self.process.returncode is None:
+            self.process.kill()
+        await self.process.wait()
+
+
+@asynccontextmanager
+async def running(
+    arguments: Sequence[str], *, folder: Path, name: str, env: dict[str, str] | None = None
+) -> AsyncIterator[Process]:
+    """Start `python -m ARGUMENTS` with `--json` and wait for its line that says it is ready."""
+    log = folder / f"{name}.log"
+    clean = {key: value for key, value in os.environ.items() if "__" not in key and not key.startswith("API_")}
+    with log.open("wb") as errors:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            *arguments,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=errors,
+            cwd=ROOT,
+            env={**clean, "NO_PROXY": "127.0.0.1", **(env or {})},
+        )
+    assert process.stdout is not None
+    try:
+        line = await asyncio.wait_for(process.stdout.readline(), READY_S)
+        assert line, f"{name} ended before it was ready: {log.read_text()[-3000:]}"
+        yield Process(process, json.loads(line), log)
+    finally:
+        if process.returncode is None:
+            process.terminate()
+            try:
+                await asyncio.wait_for(process.wait(), STOP_S)
+            except TimeoutError:
+                process.kill()
+                await process.wait()
+
+
+@asynccontextmanager
+async def paper_venue(folder: Path, *, traders: int = 300, speed: float = 1.0, seed: int = 1) -> AsyncIterator[Process]:
+    """The simulator in a process of its own."""
+    arguments = ["market_scraper", "simulate", "--port", "0", "--traders", str(traders), "--speed", str(speed)]
+    async with running([*arguments, "--seed", str(seed), "--json"], folder=folder, name="venue") as process:
+        yield process
+
+
+@asynccontextmanager
+async def server(
+    folder: Path, venue: Process | None, *, module: Sequence[str] = ("market_scraper",), **settings: str
+) -> AsyncIterator[Process]:
+    """A server on a store in `folder`, against `venue` (None = hosts that cannot be reached)."""
+    base = "http://127.0.0.1:9" if venue is None else venue.url
+    env = {
+        "HYPERLIQUID__API_URL": base,
+        "HYPERLIQUID__WS_URL": base.replace("http", "ws") + "/ws",
+        "HYPERLIQUID__LEADERBOARD_URL": f"{base}/Mainnet/leaderboard",
+        "STORAGE__PATH": str(folder / "store.db"),
+        **settings,
+    }
+    if venue is not None:
+        env |= {"CLOCK__ORIGIN": repr(venue.ready["origin"]), "CLOCK__SPEED": repr(venue.ready["speed"])}
+    async with running([*module, "server", "--port", "0", "--json"], folder=folder, name="server", env=env) as process:
+        yield process
+
+
+def to_ms(text: str) -> int:
+    """An answer's time in milliseconds."""
+    moment = datetime.fromisoformat(text)
+    return round(moment.timestamp() * 1000)
+
+
+@dataclass
+class Checked:
+    """What comparing answers with the truth showed."""
+
+    exact: int = 0
+    seen: int = 0
+    wrong: list[str] = field(default_factory=list)
+
+
+class Witness:
+    """Asks both sides: what the server says, and what is true."""
+
+    def __init__(self, venue: Process, server: Process, coin: str = "BTC") -> None:
+        self.venue = venue
+        self.server = server
+        self.coin = coin
+        self._http = httpx2.AsyncClient(timeout=20.0)
+
+    async def __aenter__(self) -> "Witness":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._http.aclose()
+
+    async def ask(self, path: str, **params: Any) -> Any:
+        """A JSON answer of the server."""
+        answer = await self._http.get(self.server.url + path, params=params)
+        answer.raise_for_status()
+        return answer.json()
+
+    async def order(self, path: str) -> Any:
+        """A POST to the server."""
+        answer = await self._http.post(self.server.url + path)
+        answer.raise_for_status()
+        return answer.json()
+
+    async def break_venue(self, *faults: dict[str, Any]) -> None:
+        """Have something go wrong at the venue."""
+        answer = await self._http.post(f"{self.venue.url}/_control", json=list(faults))
+        answer.raise_for_status()
+
+    async def stats(self) -> Any:
+        """What the venue counted."""
+        return (await self._http.get(f"{self.venue.url}/_stats")).json()
+
+    async def people(self) -> list[str]:
+        """Everybody at the venue."""
+        traders = (await self._http.get(f"{self.venue.url}/_truth/traders")).json()["traders"]
+        return [trader["user"] for trader in traders]
+
+    async def truth(self, at_ms: int, user: str | None = None) -> dict[str, float]:
+        """True sizes after all blocks up to a moment."""
+        params: dict[str, Any] = {"coin": self.coin, "at_ms": at_ms}
+        if user is not None:
+            params["user"] = user
+        answer = await self._http.get(f"{self.venue.url}/_truth", params=params)
+        answer.raise_for_status()
+        return {name: float(size) for name, size in answer.json()["sizes"].items()}
+
+    async def position(self, trader: str) -> dict[str, Any] | None:
+        """What the server says of one trader's position; None when it does not know the trader."""
+        answer = await self._http.get(f"{self.server.url}/api/v1/traders/{trader}")
+        if answer.status_code == 404:
+            return None
+        answer.raise_for_status()
+        positions: list[dict[str, Any]] = answer.json()["positions"]
+        return next(position for position in positions if position["coin"] == self.coin)
+
+    async def check(self, traders: Sequence[str]) -> Checked:
+        """Compare every position that is served as exact with the truth at its own `as_of`."""
+        checked = Checked()
+        for trader in traders:
+            said = await self.position(trader)
+            if said is None:
+                continue
+            checked.seen += 1
+            if said["state"] != "exact":
+                continue
+            checked.exact += 1
+            true = (await self.truth(to_ms(said["as_of"]), trader)).get(trader, 0.0)
+            if said["size"] != true:
+                checked.wrong.append(f"{trader} as of {said['as_of']}: said {said['size']}, was {true}")
+        return checked

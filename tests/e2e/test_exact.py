@@ -1,0 +1,100 @@
+"""Exact means exact, through the real processes, against the untidy paper venue."""
+
+import asyncio
+import time
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.system import Witness, paper_venue, server, to_ms
+
+SPEED = 6.0
+TRADERS = 200
+
+
+async def venue_seconds(seconds: float) -> None:
+    """Let venue time pass while the system works: nothing signals that nothing went wrong."""
+    await asyncio.sleep(seconds / SPEED)
+
+
+async def until_mostly_exact(witness: Witness, people: list[str], *, share: float, within_s: float) -> None:
+    """Wait until that share of a sample is exact."""
+    sample = people[::4]
+    deadline = time.monotonic() + within_s / SPEED
+    while True:
+        checked = await witness.check(sample)
+        assert checked.wrong == []
+        if checked.exact >= share * len(sample):
+            return
+        assert time.monotonic() < deadline, f"only {checked.exact} of {len(sample)} are exact"
+        await asyncio.sleep(0.1)
+
+
+async def test_every_exact_position_is_the_truth_through_a_lost_socket_and_a_full_gap(tmp_path: Path) -> None:
+    async with (
+        paper_venue(tmp_path, traders=TRADERS, speed=SPEED) as venue,
+        server(tmp_path, venue) as program,
+        Witness(venue, program) as witness,
+    ):
+        people = await witness.people()
+        for trader in people:
+            await witness.order(f"/api/v1/traders/{trader}/track")
+        await until_mostly_exact(witness, people, share=0.9, within_s=240)
+
+        await witness.break_venue({"kind": "disconnect", "sockets": [0]})
+        for _ in range(3):
+            checked = await witness.check(people)
+            assert checked.wrong == []
+        assert checked.exact >= 0.8 * len(people)
+
+        before = await witness.position(people[0])
+        assert before is not None
+        await witness.break_venue({"kind": "outage", "for_s": 20, "rest": True})
+        await venue_seconds(8)
+        during = await witness.check(people[::5])
+        assert during.exact == 0
+        await venue_seconds(12)
+        await until_mostly_exact(witness, people, share=0.9, within_s=300)
+
+        await _history_is_the_truth(witness, people)
+        assert (await witness.stats())["rate_limited"] == 0
+        assert await program.stop() == 0
+
+
+async def _history_is_the_truth(witness: Witness, people: list[str]) -> None:
+    """Every exact fact was true at its own time; who closed is flat, who reopened at the same size has two facts."""
+    closed = reopened = compared = 0
+    for trader in people:
+        answer = await witness.ask(f"/api/v1/traders/{trader}/positions", hours=2, limit=200)
+        exact = [row for row in reversed(answer["positions"]) if row["state"] == "exact"]
+        sizes = [row["size"] for row in exact]
+        closed += any(before and not after for before, after in pairwise(sizes))
+        reopened += sum(
+            flat == 0 and before == after != 0 for before, flat, after in zip(sizes, sizes[1:], sizes[2:], strict=False)
+        )
+        for row in exact[-5:]:
+            true = (await witness.truth(to_ms(row["timestamp"]), trader)).get(trader, 0.0)
+            assert row["size"] == true, f"{trader} at {row['timestamp']}"
+            compared += 1
+    assert compared > len(people)
+    assert closed > 0
+    assert reopened > 0
+
+
+@pytest.mark.parametrize("rule", ["no_join_window", "no_deduplication"])
+async def test_the_run_fails_when_a_rule_is_taken_out(tmp_path: Path, rule: str) -> None:
+    async with (
+        paper_venue(tmp_path, traders=TRADERS, speed=SPEED) as venue,
+        server(tmp_path, venue, module=("tests.e2e.sabotage", rule)) as program,
+        Witness(venue, program) as witness,
+    ):
+        people = await witness.people()
+        deadline = time.monotonic() + 180 / SPEED
+        while time.monotonic() < deadline:
+            checked = await witness.check(people[:60])
+            detail = (await witness.ask("/api/v1/connectors/positions"))["detail"]
+            if checked.wrong or detail.get("BTC_drift", 0) > 2:
+                return
+            await asyncio.sleep(0.2)
+        pytest.fail(f"without the rule nothing went wrong: {rule} is not tested")
