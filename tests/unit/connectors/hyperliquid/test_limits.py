@@ -211,3 +211,13 @@ def test_a_window_holds_what_is_under_way_however_long_it_takes() -> None:
 @pytest.mark.parametrize(("bars", "weight"), [(0, 20), (1, 21), (60, 21), (61, 22), (5_000, 104)])
 def test_candles_cost_one_more_for_every_sixty(bars: int, weight: int) -> None:
     assert limits.candles_weight(bars) == weight
+
+
+def test_a_kind_at_its_own_cap_holds_up_nobody_else() -> None:
+    budget = WeightBudget({"accounts": Share(4, 1_000), "candles": Share(1_150, 300)})
+    for _ in range(3):
+        budget.ask("accounts", 2)
+    candles = [budget.ask("candles", 100) for _ in range(3)]
+    admitted = budget.admit(0.0)
+    assert sum(ticket.kind == "accounts" for ticket in admitted) == 2
+    assert [ticket for ticket in admitted if ticket.kind == "candles"] == candles
