@@ -78,6 +78,12 @@ def test_every_link_leads_somewhere(page: Path) -> None:
     assert [link for link in links if not (page.parent / link).exists()] == []
 
 
+def test_every_page_can_be_found_from_the_index() -> None:
+    index = (ROOT / "DOCUMENTATION.md").read_text()
+    pages = [str(page.relative_to(ROOT)) for page in PAGES if page.is_relative_to(ROOT / "docs")]
+    assert [page for page in pages if f"({page})" not in index and not page.startswith("docs/decisions/")] == []
+
+
 def test_the_readme_shows_the_two_commands_and_the_version_s_changes_are_told() -> None:
     readme = (ROOT / "README.md").read_text()
     assert "pip install uv && uv run market-scraper demo" in readme

@@ -53,7 +53,7 @@ async def _demo(folder: Path, *, traders: int, speed: float, seed: int, port: in
     from market_scraper.cli.printing import remark
     from market_scraper.cli.remote import CommandFailed
     from market_scraper.config import load
-    from market_scraper.config.sections import Filters
+    from market_scraper.config.rules import Filters
 
     own: dict[str, object] = {
         "api_port": port,

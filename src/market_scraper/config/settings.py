@@ -7,9 +7,9 @@ from typing import Annotated
 from pydantic import BaseModel, BeforeValidator, Field
 from pydantic.fields import FieldInfo
 
-from market_scraper.config import sections
+from market_scraper.config import rules, sections
+from market_scraper.config.fields import Secret, Section, none_if_empty
 from market_scraper.config.masking import MASK, mask
-from market_scraper.config.sections import Section
 
 
 class Settings(Section):
@@ -17,9 +17,7 @@ class Settings(Section):
 
     api_host: Annotated[str, Field(min_length=1)] = "127.0.0.1"  # on purpose: opening it is the user's choice
     api_port: Annotated[int, Field(ge=0, le=65_535)] = 8_000  # 0 = any free port
-    api_key: Annotated[str | None, sections.Secret(), BeforeValidator(lambda raw: None if raw == "" else raw)] = Field(
-        default=None, repr=False
-    )
+    api_key: Annotated[str | None, Secret(), BeforeValidator(none_if_empty)] = Field(default=None, repr=False)
     mongo: sections.Mongo = sections.Mongo()
     redis: sections.Redis = sections.Redis()
     hyperliquid: sections.Hyperliquid = sections.Hyperliquid()
@@ -29,13 +27,13 @@ class Settings(Section):
     clock: sections.Clock = sections.Clock()
     scheduler: sections.Scheduler = sections.Scheduler()
     archival: sections.Archival = sections.Archival()
-    position_inference: sections.PositionInference = sections.PositionInference()
+    position_inference: rules.PositionInference = rules.PositionInference()
     buffer: sections.Buffer = sections.Buffer()
-    scoring: sections.Scoring = sections.Scoring()
-    filters: sections.Filters = sections.Filters()
-    tags: sections.Tags = sections.Tags()
-    positions: sections.Positions = sections.Positions()
-    signals: sections.Signals = sections.Signals()
+    scoring: rules.Scoring = rules.Scoring()
+    filters: rules.Filters = rules.Filters()
+    tags: rules.Tags = rules.Tags()
+    positions: rules.Positions = rules.Positions()
+    signals: rules.Signals = rules.Signals()
     alerts: sections.Alerts = sections.Alerts()
 
 
@@ -76,7 +74,7 @@ def _walk(model: type[BaseModel], above: str) -> Iterator[Name]:
 
 
 def _name(key: str, field: FieldInfo) -> Name:
-    secret = any(isinstance(mark, sections.Secret) for mark in field.metadata)
+    secret = any(isinstance(mark, Secret) for mark in field.metadata)
     return Name(
         key=key,
         secret=secret,

@@ -3,7 +3,7 @@
 import pytest
 
 from market_scraper.config import Settings, choose_backends
-from market_scraper.config.sections import Positions, Scoring, ScoringTier, ScoringTiers, ScoringWeights
+from market_scraper.config.rules import Positions, Scoring, ScoringTier, ScoringTiers, ScoringWeights
 from market_scraper.domain.errors import ConfigError
 from market_scraper.domain.rules import FilterRules, InferenceRules, PositionRules, ScoringRules, SignalRules
 from market_scraper.ports.stores import Retention
