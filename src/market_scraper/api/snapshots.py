@@ -3,6 +3,7 @@
 import secrets
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 import msgspec
@@ -27,42 +28,48 @@ Item = TypeVar("Item")
 _decoder = msgspec.msgpack.Decoder(Page)
 
 
+@dataclass(frozen=True, slots=True)
+class Version(Generic[Item]):
+    """A list as it was when its first page was asked for."""
+
+    items: Sequence[Item]
+    captured_ms: int | None  # when what it is made of was captured
+
+
 class Snapshots(Generic[Item]):
     """Versions of lists. A cursor reads on in its own version, or is told that this one is gone."""
 
     def __init__(self, max_versions: int = MAX_VERSIONS) -> None:
-        self._versions: OrderedDict[str, tuple[str, tuple[Item, ...]]] = OrderedDict()
+        self._versions: OrderedDict[str, Version[Item]] = OrderedDict()
         self._max = max_versions
 
-    def first(self, list_digest: str, items: Sequence[Item], limit: int) -> tuple[list[Item], str | None]:
+    def first(self, list_digest: str, version: Version[Item], limit: int) -> tuple[Sequence[Item], str | None]:
         """The first page and the cursor to the next one (None at the end). Nothing is kept for a single page."""
-        if len(items) <= limit:
-            return list(items), None
-        version = secrets.token_hex(8)
-        self._versions[version] = (list_digest, tuple(items))
+        if len(version.items) <= limit:
+            return version.items, None
+        name = secrets.token_hex(8)
+        self._versions[name] = version
         while len(self._versions) > self._max:
             self._versions.popitem(last=False)
-        return self._page(list_digest, version, items, 0, limit)
+        return _page(Page(list_digest, name, 0), version, limit)
 
-    def next(self, list_digest: str, cursor: str, limit: int) -> tuple[list[Item], str | None, int]:
-        """A later page, its next cursor, and how long the whole list is. Raises BadCursor, CursorExpired."""
+    def next(self, list_digest: str, cursor: str, limit: int) -> tuple[Version[Item], Sequence[Item], str | None]:
+        """The version that a cursor reads, its page and the next cursor. Raises BadCursor, CursorExpired."""
         try:
             place = _decoder.decode(unpack(cursor))
         except msgspec.MsgspecError as error:
             raise BadCursor("cursor: not one of ours") from error
         if place.list_digest != list_digest or place.offset < 0:
             raise BadCursor("cursor: belongs to another list, or its parameters have changed")
-        kept = self._versions.get(place.version)
-        if kept is None:
+        version = self._versions.get(place.version)
+        if version is None:
             raise CursorExpired("cursor: that version of the list is gone; start anew")
         self._versions.move_to_end(place.version)
-        page, following = self._page(list_digest, place.version, kept[1], place.offset, limit)
-        return page, following, len(kept[1])
+        return version, *_page(place, version, limit)
 
-    def _page(
-        self, list_digest: str, version: str, items: Sequence[Item], offset: int, limit: int
-    ) -> tuple[list[Item], str | None]:
-        end = offset + limit
-        more = end < len(items)
-        following = pack(msgspec.msgpack.encode(Page(list_digest, version, end))) if more else None
-        return list(items[offset:end]), following
+
+def _page(place: Page, version: Version[Item], limit: int) -> tuple[Sequence[Item], str | None]:
+    end = place.offset + limit
+    following = Page(place.list_digest, place.version, end)
+    more = end < len(version.items)
+    return version.items[place.offset : end], pack(msgspec.msgpack.encode(following)) if more else None

@@ -1,5 +1,6 @@
 """`/api/v1/traders`: who is tracked, and everything about anyone who is followed."""
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Annotated
 
@@ -14,6 +15,7 @@ from market_scraper.api.guards import may_write
 from market_scraper.api.orders import performer, until_shown
 from market_scraper.api.params import AskedSymbol, AsOf, Cursor, Limit, PathAddress
 from market_scraper.api.prepared import PreparedRoute, Reusable
+from market_scraper.api.snapshots import Version
 from market_scraper.domain.positions import PositionState
 from market_scraper.domain.traders import Choice
 from market_scraper.domain.values import Address, Symbol
@@ -63,8 +65,8 @@ async def tracked(
     deps = state.deps
     digest = cursors.digest_of("traders", symbol, as_of, min_score, tag, has_position, sort)
     if cursor is not None:
-        page, following, total = state.trader_lists.next(digest, cursor, limit)
-        return Answer(_list(page, total, symbol, deps.views.traders.captured_at_ms, following))
+        version, page, following = state.trader_lists.next(digest, cursor, limit)
+        return Answer(_list(page, version, symbol, following))
     captured_ms, everyone = (
         _summaries_now(deps, symbol, min_score, tag) if as_of is None else await summaries_at(deps, symbol, as_of)
     )
@@ -76,8 +78,9 @@ async def tracked(
         and (has_position is None or is_open(each.position) is has_position)
     ]
     _order(matching, sort)
-    page, following = state.trader_lists.first(digest, matching, limit)
-    body = ENCODER.encode(_list(page, len(matching), symbol, captured_ms, following))
+    version = Version(matching, captured_ms)
+    page, following = state.trader_lists.first(digest, version, limit)
+    body = ENCODER.encode(_list(page, version, symbol, following))
     return Reusable(body) if as_of is None and _stays_true(page, deps) else Answer(body)
 
 
@@ -142,14 +145,17 @@ def _summaries_now(
 
 
 def _list(
-    page: list[traders.TraderSummary], total: int, symbol: Symbol, captured_ms: int | None, following: str | None
+    page: Sequence[traders.TraderSummary],
+    version: Version[traders.TraderSummary],
+    symbol: Symbol,
+    following: str | None,
 ) -> traders.TraderList:
     return traders.TraderList(
-        traders=page,
-        total=total,
+        traders=list(page),
+        total=len(version.items),
         count=len(page),
         symbol=symbol,
-        captured_at=moment(captured_ms),
+        captured_at=moment(version.captured_ms),
         next_cursor=following,
     )
 
@@ -175,7 +181,7 @@ def _order(summaries: list[traders.TraderSummary], sort: Sort) -> None:
     summaries.sort(key=key)
 
 
-def _stays_true(page: list[traders.TraderSummary], deps: ApiDeps) -> bool:
+def _stays_true(page: Sequence[traders.TraderSummary], deps: ApiDeps) -> bool:
     """Whether every exact claim holds as long as a prepared answer may be given again."""
     oldest = moment(deps.clock.now_ms() - deps.exact_max_age_ms + STALE_MARGIN_MS)
     return all(

@@ -2,18 +2,21 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
+import httpx2
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from market_scraper.api.serving import serving
-from market_scraper.domain.events import PositionChanged, SignalGenerated
+from market_scraper.domain.errors import BusUnreachable
+from market_scraper.domain.events import Event, PositionChanged, SignalGenerated
 from market_scraper.event_bus.memory import MemoryBus
 from market_scraper.event_bus.numbers import reserve_in_memory
+from market_scraper.ports.bus import Envelope, Inbox
 from tests.unit.api.parts import ANN, EVE, NOW_MS, World, changed, full_world, position, signal
 
 PATIENCE_S = 10
@@ -222,6 +225,48 @@ async def test_stopping_says_goodbye_with_1001_and_does_not_wait_for_one_that_do
         await reading
     stuck.transport.abort()
     assert (socket.close_code, socket.close_reason) == (1001, "the server stops")
+
+
+class BrokenBus(MemoryBus):
+    """A bus whose followers fail when told to."""
+
+    def __init__(self) -> None:
+        super().__init__(reserve_in_memory())
+        self.breaks = asyncio.Event()
+
+    @asynccontextmanager
+    async def follow(self, *kinds: type[Event], size: int = 10_000) -> AsyncIterator[Inbox]:
+        async with super().follow(*kinds, size=size):
+            yield BrokenInbox(self.breaks)
+
+
+class BrokenInbox:
+    def __init__(self, breaks: asyncio.Event) -> None:
+        self.breaks = breaks
+
+    async def take(self, limit: int = 500) -> Sequence[Envelope]:
+        await self.breaks.wait()
+        raise BusUnreachable("gone")
+
+    def ack(self, envelopes: Sequence[Envelope]) -> None: ...
+
+    def retry(self, envelopes: Sequence[Envelope]) -> None: ...
+
+    async def park(self, envelope: Envelope, reason: str) -> None: ...
+
+
+async def test_our_own_failure_is_not_taken_for_a_quiet_market() -> None:
+    bus = BrokenBus()
+    async with run(bus=bus) as server:
+        async with server.connect() as socket:
+            await receive(socket)
+            bus.breaks.set()
+            async with asyncio.timeout(PATIENCE_S):
+                await _read_on(socket)
+        async with httpx2.AsyncClient() as client:
+            alive = await client.get(f"http://127.0.0.1:{server.port}/health/live")
+    assert socket.close_code == 1001
+    assert alive.status_code == 200
 
 
 async def _read_on(socket: ClientConnection) -> None:

@@ -118,12 +118,14 @@ async def test_pages_read_one_version_while_the_list_changes() -> None:
     async with world.client() as client:
         first = (await client.get("/api/v1/traders?limit=3")).json()
         world.views.traders.put(rated(address(999), score=100.0))
+        world.views.traders.captured_at_ms = NOW_MS
         second = (await client.get("/api/v1/traders", params={"limit": 3, "cursor": first["next_cursor"]})).json()
         third = (await client.get("/api/v1/traders", params={"limit": 3, "cursor": second["next_cursor"]})).json()
 
     seen = [t["address"] for page in (first, second, third) for t in page["traders"]]
     assert seen == [ANN, BOB, *(address(100 + n) for n in range(5))]
     assert first["total"] == second["total"] == 7
+    assert first["captured_at"] == third["captured_at"]
     assert third["next_cursor"] is None
 
 
