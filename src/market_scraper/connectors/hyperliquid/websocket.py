@@ -34,8 +34,8 @@ MAX_FRAME_BYTES = 16 * 2**20
 SHORT_LIFE_S = 10.0
 """A connection that ends sooner counts as failed, even when closed cleanly: too many new ones end like that."""
 
-CLOSE_S = 0.5
-"""Real seconds granted to the closing handshake: a coin's tape waits for the next connection."""
+CLOSE_S = 0.1
+"""Real seconds granted to the closing handshake, a courtesy: a coin's tape waits for the next connection meanwhile."""
 
 LONGEST_NAP_S = 3_600.0
 
