@@ -61,6 +61,13 @@ class WritingContract:
         assert await store.settings.get("a") is None
         assert await store.traders.latest_rows() == (3, [board_row(1, 7.0)])
 
+    async def test_half_a_character_is_refused_everywhere(self, store: Store) -> None:
+        for bad in (SettingRow(key="a", value="\ud800"), part(1, [board_row(1, name="\ud800")])):
+            with pytest.raises(InvalidInput):
+                await store.write([bad])
+        await store.write([SettingRow(key="a", value="憨"), part(1, [board_row(1, name="憨")])])
+        assert await store.settings.get("a") == "憨"
+
     async def test_rows_of_one_write_are_kept_in_their_order(self, store: Store) -> None:
         await store.write(
             [

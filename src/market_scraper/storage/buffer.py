@@ -154,7 +154,8 @@ class Buffer:
         if not self._ending.is_set():
             self._full.clear()
             self._some.clear()
-        rows = list(batch.rows.values())
+        # Marks last: should a bad row split the transaction, no mark is stored before a fact that it speaks for.
+        rows = sorted(batch.rows.values(), key=lambda row: isinstance(row, TapeMarkRow))
         if not await self._store_all(rows):
             self._counters["lost"] += len(rows)
             log.error("rows_lost", rows=len(rows), reason="the store stayed away until the end")

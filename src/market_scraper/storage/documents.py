@@ -28,7 +28,7 @@ from market_scraper.ports.stores import (
     TrackedRow,
     TraderSignalRow,
 )
-from market_scraper.storage.packing import contributions_from, pack_contributions, text_digest
+from market_scraper.storage.packing import contributions_from, is_unicode, pack_contributions, text_digest
 from market_scraper.storage.shapes import Collection, Field, Kind, candles_name
 
 Document = dict[str, Any]
@@ -281,6 +281,8 @@ def to_document(row: Row) -> Document:
             raise InvalidInput(f"{type(row).__name__}: `{name}` is {value}")
         if isinstance(value, int) and not -(2**63) <= value < 2**63:
             raise InvalidInput(f"{type(row).__name__}: `{name}` has more than 64 bits")
+        if isinstance(value, str) and not value.isascii() and not is_unicode(value):
+            raise InvalidInput(f"{type(row).__name__}: `{name}` has half a character")
     return document
 
 

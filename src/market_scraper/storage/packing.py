@@ -63,7 +63,10 @@ def addresses_from(packed: bytes) -> list[Address]:
 
 
 def leaderboard_row_bytes(row: LeaderboardRow) -> bytes:
-    """Encode all of a row but its address; equal rows give equal bytes. Raises InvalidInput for NaN and infinity."""
+    """Encode all of a row but its address; equal rows give equal bytes.
+
+    Raises InvalidInput for what JSON cannot say: NaN, infinity, half a character.
+    """
     windows = [
         None if window is None else (window.pnl, window.roi, window.vlm)
         for window in (row.day, row.week, row.month, row.all_time)
@@ -71,6 +74,8 @@ def leaderboard_row_bytes(row: LeaderboardRow) -> bytes:
     figures = [row.account_value, *(figure for window in windows if window is not None for figure in window)]
     if not all(map(math.isfinite, figures)):
         raise InvalidInput(f"LeaderboardRow of {row.trader}: a number is not finite")
+    if row.display_name is not None and not is_unicode(row.display_name):
+        raise InvalidInput(f"LeaderboardRow of {row.trader}: the name has half a character")
     return _encoder.encode((row.account_value, *windows, row.display_name))
 
 
@@ -119,3 +124,12 @@ def contributions_from(packed: bytes | None) -> tuple[Contribution, ...]:
 def text_digest(body: bytes) -> str:
     """A short digest that tells two bodies apart."""
     return hashlib.blake2b(body, digest_size=12).hexdigest()
+
+
+def is_unicode(text: str) -> bool:
+    """Whether the text is without lone surrogates, which no store takes."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

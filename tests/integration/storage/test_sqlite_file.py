@@ -179,6 +179,22 @@ async def test_a_file_that_breaks_while_open_is_named(tmp_path: Path) -> None:
             await store.settings.with_prefix("")
 
 
+async def test_a_block_that_cannot_be_read_is_told_and_nobody_elses_row_is_blamed(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    async with SqliteStore(path) as store:
+        await store.write([part(1, [board_row(1)])])
+    connection = sqlite3.connect(path)
+    connection.execute("UPDATE leaderboard_history SET rows = x'00'")
+    connection.commit()
+    connection.close()
+    async with SqliteStore(path) as store:
+        with pytest.raises(StoreUnreachable, match=r"store\.db"):
+            await store.traders.latest_rows()
+        with pytest.raises(StoreUnreachable, match=r"store\.db"):
+            await store.write([part(2, [board_row(1)])])
+        await store.write([SettingRow(key="a", value="1")])
+
+
 async def test_tables_have_the_documented_columns(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
     async with SqliteStore(path) as store:

@@ -107,6 +107,13 @@ async def test_waiting_states_and_marks_merge_and_all_are_told(store: FakeStore,
     }
 
 
+async def test_a_mark_is_stored_after_every_fact(store: FakeStore, clock: FakeClock, told: Told) -> None:
+    async with Buffer(store, clock) as buffer:
+        await buffer.put([state(1, 1), TapeMarkRow(mark=mark(10))], told.by("a"))
+        await buffer.put([state(1, 2)], told.by("b"))  # takes the first one's place, behind the mark
+    assert store.writes == [[state(1, 2), TapeMarkRow(mark=mark(10))]]
+
+
 async def test_the_same_rows_are_tried_until_the_store_is_back(store: FakeStore, clock: FakeClock, told: Told) -> None:
     store.away = True
     with capture_logs() as logs:

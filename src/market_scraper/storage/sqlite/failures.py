@@ -5,6 +5,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
+import zstandard
+
 from market_scraper.domain.errors import InvalidInput, StoreError, StoreUnreachable
 
 _BROKEN = ("malformed", "not a database", "unable to open", "readonly", "disk i/o")
@@ -20,6 +23,8 @@ def translated(path: Path) -> Iterator[None]:
         raise InvalidInput(f"refused by SQLite: {error}") from error
     except (OverflowError, UnicodeEncodeError) as error:
         raise InvalidInput(f"refused by SQLite: {type(error).__name__}") from error
+    except (msgspec.MsgspecError, zstandard.ZstdError) as error:
+        raise StoreUnreachable(f"SQLite file {path} holds a block that cannot be read: {error}") from error
     except sqlite3.Error as error:
         reason = str(error)
         if any(sign in reason.lower() for sign in _BROKEN):
