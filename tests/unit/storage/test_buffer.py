@@ -72,6 +72,17 @@ async def test_enough_rows_are_stored_at_once(store: FakeStore, clock: FakeClock
         assert told.names == ["a", "b"]
 
 
+async def test_who_is_in_a_hurry_does_not_wait(store: FakeStore, clock: FakeClock, told: Told) -> None:
+    async with Buffer(store, clock) as buffer:
+        buffer.hurry()  # nothing waits: the next row is not hurried
+        await buffer.put([setting(1)], told.by("a"))
+        await settle()
+        assert store.writes == []
+        buffer.hurry()
+        await settle()
+        assert told.names == ["a"]
+
+
 async def test_leaving_stores_what_waits(store: FakeStore, clock: FakeClock, told: Told) -> None:
     async with Buffer(store, clock) as buffer:
         await buffer.put([setting(1)], told.by("a"))
