@@ -4,7 +4,7 @@ import base64
 import binascii
 from collections.abc import Sequence
 from hashlib import blake2b
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
 
@@ -15,14 +15,18 @@ MAX_AGE_MS = 24 * 3_600_000
 """Older cursors are refused: the history that they read may be deleted by retention under way."""
 
 
+Number = Annotated[int, msgspec.Meta(ge=-(2**62), le=2**62)]
+"""What every store can compare: a cursor may be forged, and must not become our failure."""
+
+
 class Place(msgspec.Struct, frozen=True, array_like=True):
     """Where to read on."""
 
     list_digest: str  # which list, with which parameters
-    begun_ms: int  # when the first page was asked for
-    version_ms: int  # the version of the data: what was known by then
-    since_ms: int  # the window, as it stood at the first page
-    before: tuple[int, int | str]  # key of the last item of the page before
+    begun_ms: Number  # when the first page was asked for
+    version_ms: Number  # the version of the data: what was known by then
+    since_ms: Number  # the window, as it stood at the first page
+    before: tuple[Number, Number | str]  # key of the last item of the page before
 
     def numbers(self) -> tuple[int, int]:
         """The key where it is (t_ms, tid)."""

@@ -83,8 +83,8 @@ class Place(msgspec.Struct, frozen=True, array_like=True):
     """Where a history reads on: forwards from start_ms, or backwards from end_ms when it has no start."""
 
     list_digest: str
-    start_ms: int | None
-    end_ms: int
+    start_ms: cursors.Number | None
+    end_ms: cursors.Number
 
 
 _places = msgspec.msgpack.Decoder(Place)

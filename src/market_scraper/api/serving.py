@@ -15,7 +15,7 @@ from market_scraper.ports.clock import Clock
 
 # Real seconds.
 GOODBYE_S = 2.0  # WebSocket clients get this long to take the close frame
-REQUESTS_S = 2  # and requests under way this long to end
+REQUESTS_S = 1  # and requests under way this long to end
 PING_EVERY_S = 20.0
 PONG_WITHIN_S = 60.0  # generous: a client that reads slowly answers late, and loses only its own messages
 LOOK_EVERY_S = 0.02

@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from market_scraper.api.cursors import pack, unpack
+from market_scraper.api.cursors import Number, pack, unpack
 from market_scraper.api.errors import BadCursor
 from market_scraper.domain.errors import CursorExpired
 
@@ -21,7 +21,7 @@ class Page(msgspec.Struct, frozen=True, array_like=True):
 
     list_digest: str
     version: str
-    offset: int
+    offset: Number
 
 
 Item = TypeVar("Item")

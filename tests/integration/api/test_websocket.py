@@ -215,12 +215,18 @@ async def test_one_that_does_not_read_loses_its_own_and_holds_up_nobody() -> Non
 
 
 async def test_stopping_says_goodbye_with_1001_and_does_not_wait_for_one_that_does_not_read() -> None:
+    number = 20_000  # more than the kernel's buffers hold
     async with run() as server:
-        socket = await server.connect()
+        socket, stuck = await server.connect(), await server.connect(max_queue=1)
+        await receive(socket)
+        for start in range(0, number, 500):
+            facts = [changed(position(ANN, lots=start + n + 1, version=start + n)) for n in range(500)]
+            await server.world.bus.publish(facts)
+        while True:
+            message = await receive(socket)
+            if message["type"] == "position" and message["data"]["size"] == number / 1e5:
+                break
         reading = asyncio.create_task(_read_on(socket))
-        stuck = await server.connect(max_queue=1)
-        for start in range(0, 20_000, 500):
-            await server.world.bus.publish([changed(position(ANN, version=start + n)) for n in range(500)])
     async with asyncio.timeout(PATIENCE_S):
         await reading
     stuck.transport.abort()

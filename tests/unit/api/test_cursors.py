@@ -35,6 +35,14 @@ def test_a_changed_character_is_noticed(data: st.DataObject) -> None:
         cursors.read(word[:at] + other + word[at + 1 :], "list", now_ms=6)
 
 
+@pytest.mark.parametrize("forged", [2**63, -(2**63), 2**64 - 1])
+def test_a_forged_number_that_no_store_can_compare_is_refused(forged: int) -> None:
+    with pytest.raises(BadCursor):
+        cursors.read(cursors.write("list", 0, forged, 0, (0, 0)), "list", now_ms=0)
+    with pytest.raises(BadCursor):
+        cursors.read(cursors.write("list", 0, 0, 0, (0, forged)), "list", now_ms=0)
+
+
 def test_a_cursor_a_day_old_has_expired() -> None:
     word = cursors.write("list", 0, 0, 0, (0, 0))
     with pytest.raises(CursorExpired):
