@@ -238,6 +238,11 @@ class TraderContract:
         await store.write([part(7, [board_row(1, 8.0)])])  # the same part again changes nothing
         assert await store.traders.latest_rows() == (7, [board_row(1, 7.0)])
 
+    async def test_of_a_trader_named_twice_in_one_part_the_last_word_counts(self, store: Store) -> None:
+        await store.write([part(5, [board_row(1, 1.0)])])
+        await store.write([part(6, [board_row(1, 2.0), board_row(1, 1.0), board_row(2, 1.0), board_row(2, 2.0)])])
+        assert await store.traders.latest_rows() == (6, [board_row(1, 1.0), board_row(2, 2.0)])
+
     async def test_many_pulls_give_what_a_plain_map_gives(self, store: Store) -> None:
         chance, expected = random.Random(7), dict[str, LeaderboardRow]()
         for pull in range(1, 61):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from market_scraper.domain.errors import StoreError, StoreUnreachable
+from market_scraper.domain.errors import InvalidInput, StoreError, StoreUnreachable
 from market_scraper.domain.traders import LeaderboardRow, Performance
 from market_scraper.domain.values import Interval
 from market_scraper.ports.stores import LeaderboardPart, SettingRow
@@ -103,6 +103,17 @@ async def test_two_stores_continue_one_chain_of_leaderboards(tmp_path: Path) -> 
         assert {row.trader: row.account_value for row in latest[1]} == {
             address(n): max(float(pull) for pull in range(1, 30) if pull % 5 == n) for n in range(5)
         }
+
+
+async def test_an_undone_part_is_forgotten_though_somebody_else_takes_its_place(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    async with SqliteStore(path) as one, SqliteStore(path) as two:
+        await one.write([part(1, [board_row(1, 1.0)])])
+        with pytest.raises(InvalidInput):
+            await one.write([part(2, [board_row(1, 2.0)]), candle_row(0, float("nan"))])
+        await two.write([part(2, [board_row(1, 3.0)])])  # gets the very row id
+        await one.write([part(3, [board_row(1, 2.0)])])
+        assert await one.traders.latest_rows() == (3, [board_row(1, 2.0)])
 
 
 async def test_another_process_that_keeps_the_lock_is_waited_for_and_then_told(tmp_path: Path) -> None:
