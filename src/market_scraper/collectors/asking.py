@@ -105,7 +105,7 @@ class Asker:
             try:
                 snapshot = await self._http.account(target.trader, target.dex)
             except SourceError as error:
-                self._reporter.failed(str(error))
+                self._reporter.failed(str(error), told=True)
                 wait_s = FAILED_S if error.retry_after_s is None else max(error.retry_after_s, TOO_SOON_S)
                 self._unsettled(target, wait_s)
                 await self._clock.sleep(TOO_SOON_S)

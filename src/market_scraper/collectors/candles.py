@@ -131,7 +131,7 @@ class CandlesCollector:
                         series.repaired_s = now_s
                         await self._repair(series)
             except SourceError as error:
-                self._reporter.failed(str(error))
+                self._reporter.failed(str(error), told=True)
                 await self._clock.sleep(RETRY_S if error.retry_after_s is None else max(1.0, error.retry_after_s))
             except InvalidInput as error:
                 self._reporter.failed(f"unreadable candles: {error}")

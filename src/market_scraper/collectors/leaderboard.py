@@ -37,7 +37,7 @@ class LeaderboardCollector:
             try:
                 await self._pull()
             except SourceError as error:
-                self._reporter.failed(str(error))
+                self._reporter.failed(str(error), told=True)
                 await self._clock.sleep(max(delay_s, error.retry_after_s or 0.0))
                 delay_s = min(2 * delay_s, RETRY_MOST_S)
             except InvalidInput as error:

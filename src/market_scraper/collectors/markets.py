@@ -71,7 +71,7 @@ class MarketsCollector:
                     listed_s = now_s
                 await self._ask_contexts()
             except SourceError as error:
-                self._reporter.failed(str(error))
+                self._reporter.failed(str(error), told=True)
                 await self._clock.sleep(RETRY_S if error.retry_after_s is None else max(1.0, error.retry_after_s))
                 continue
             except InvalidInput as error:

@@ -80,7 +80,7 @@ class SignalsView(Protocol):
 
 
 class ComponentHealth(msgspec.Struct, frozen=True, gc=False):
-    """One component, judged now."""
+    """One component, judged now. Where only its silence is wrong, `report` has that as its reason."""
 
     name: str
     kind: str

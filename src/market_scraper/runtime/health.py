@@ -34,12 +34,14 @@ class Reporter:
         self._errors = 0
         self._reason: str | None = None
         self._failing_since_ms: int | None = None
+        self._logged = False  # that it is down
         self._detail: Detail = {}
 
     def ok(self, detail: Detail | None = None) -> None:
         is_news = self._reason is not None or self._last_success_ms is None
-        if self._reason is not None:
+        if self._logged:
             log.info("component_back", component=self.name)
+            self._logged = False
         self._last_success_ms = self._clock.now_ms()
         self._reason = self._failing_since_ms = None
         if detail is not None:
@@ -47,11 +49,13 @@ class Reporter:
         if is_news:
             self._note_change()
 
-    def failed(self, reason: str) -> None:
+    def failed(self, reason: str, *, told: bool = False) -> None:
         self._errors += 1
         if self._reason is None:
             self._failing_since_ms = self._clock.now_ms()
+        if not told and not self._logged:
             log.warning("component_down", component=self.name, reason=reason)
+            self._logged = True
         if reason != self._reason:
             self._reason = reason
             self._note_change()
@@ -62,6 +66,7 @@ class Reporter:
             self._running = running
             if not running:
                 self._reason = self._failing_since_ms = None
+                self._logged = False
             self._note_change()
 
     def report(self) -> ComponentReported:

@@ -27,7 +27,7 @@ def connector(name: str, report: ComponentReported | None, *, status: str | None
         return Connector(
             name=name, status="stopped", last_success=None, age_s=None, errors=0, reason=None, since=None, detail={}
         )
-    failing = report.reason is not None or status in ("unhealthy", "degraded")
+    failing = report.reason is not None or status == "unhealthy"  # "degraded" alone: its first data is not due yet
     return Connector(
         name=name,
         status="stopped" if not report.running else "failing" if failing else "running",

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import msgspec
+
 from market_scraper.domain.events import ComponentReported
 from market_scraper.ports.clock import Clock
 from market_scraper.ports.views import ComponentHealth
@@ -62,7 +64,24 @@ class LiveHealth:
     def _judge(self, report: ComponentReported, now_ms: int) -> ComponentHealth:
         last_ms = report.last_success_ms
         age_s = None if last_ms is None else max(0, now_ms - last_ms) / 1000
-        return ComponentHealth(report.name, report.kind, self._status(report, age_s, now_ms), age_s, report)
+        status = self._status(report, age_s, now_ms)
+        if status == UNHEALTHY and report.reason is None:
+            report = self._explained(report, now_ms)
+        return ComponentHealth(report.name, report.kind, status, age_s, report)
+
+    def _explained(self, report: ComponentReported, now_ms: int) -> ComponentReported:
+        """Say what its silence means: a component that waits for another reports no failure of its own."""
+        if now_ms - report.known_at_ms > SILENT_AFTER_S * 1000:
+            return msgspec.structs.replace(
+                report, reason="its process says nothing any more", failing_since_ms=report.known_at_ms
+            )
+        allowed = f"expected within {report.allowed_age_s:g} s"
+        if report.last_success_ms is None:
+            since_ms = self._first_heard_ms[report.name]
+            return msgspec.structs.replace(report, reason=f"no data yet, {allowed}", failing_since_ms=since_ms)
+        return msgspec.structs.replace(
+            report, reason=f"no new data, {allowed}", failing_since_ms=report.last_success_ms
+        )
 
     def _status(self, report: ComponentReported, age_s: float | None, now_ms: int) -> str:
         if now_ms - report.known_at_ms > SILENT_AFTER_S * 1000:

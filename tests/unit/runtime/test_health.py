@@ -69,6 +69,19 @@ async def test_only_the_turns_are_logged_and_every_error_is_counted(told: Told, 
     assert source.report().errors == 3
 
 
+async def test_what_the_source_has_logged_is_not_logged_again(told: Told, clock: FakeClock) -> None:
+    candles = Reports(clock, told.publish).reporter("candles", "connector")
+    with capture_logs() as lines:
+        candles.failed("venue: away", told=True)
+        candles.ok()
+        candles.failed("venue: away", told=True)
+        candles.failed("unreadable")
+        candles.ok()
+    assert [line["event"] for line in lines] == ["component_down", "component_back"]
+    assert lines[0]["reason"] == "unreadable"
+    assert candles.report().errors == 3
+
+
 async def test_a_stop_on_purpose_is_told_and_ends_what_failed(told: Told, clock: FakeClock) -> None:
     source = Reports(clock, told.publish).reporter("cbbi", "connector")
     source.failed("away")

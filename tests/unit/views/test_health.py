@@ -61,6 +61,25 @@ def test_what_has_not_spoken_yet_is_degraded_and_then_unhealthy(clock: FakeClock
     assert status(view) == "unhealthy"
 
 
+def test_what_is_unhealthy_by_its_silence_says_since_when(clock: FakeClock) -> None:
+    view = LiveHealth(clock)
+    view.apply(report("waits", last_success_ms=None))
+    view.apply(report("stands"))
+    view.apply(report("fails", reason="away", failing_since_ms=NOW_MS + 1))
+    clock.jump_ms(11_000)
+    reports = {component.name: component.report for component in view.components()}
+    assert (reports["waits"].reason, reports["waits"].failing_since_ms) == ("no data yet, expected within 10 s", NOW_MS)
+    assert (reports["stands"].reason, reports["stands"].failing_since_ms) == (
+        "no new data, expected within 10 s",
+        NOW_MS,
+    )
+    assert (reports["fails"].reason, reports["fails"].failing_since_ms) == ("away", NOW_MS + 1)
+    clock.jump_ms(int(SILENT_AFTER_S * 1000))
+    gone = view.get("stands")
+    assert gone is not None
+    assert gone.report.reason == "its process says nothing any more"
+
+
 def test_what_was_started_again_gets_its_time_anew(clock: FakeClock) -> None:
     view = LiveHealth(clock)
     view.apply(report(last_success_ms=None, running=False))
