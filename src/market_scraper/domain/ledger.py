@@ -25,6 +25,9 @@ RING_MS = 30_000
 
 PRUNE_ABOVE = 64
 
+NANO = 1_000
+"""A venue price tick times a lot is a micro-dollar; we count a thousand times as fine."""
+
 
 @dataclass(slots=True)
 class Book:
@@ -42,7 +45,7 @@ class Book:
     epoch_ms: int = 0
     recent: list[tuple[int, int, float]] = field(default_factory=list)  # (block time, net lots, mean price)
     forgot_ms: int = -1  # prints at or before it are no longer in `recent`
-    cost: int | None = None  # micro-dollars paid for the open size; None = unsure
+    cost: int | None = None  # nano-dollars paid for the open size; None = unsure
     leverage: int | None = None
     liquidation_px: float | None = None
     account_value: float | None = None
@@ -118,7 +121,8 @@ class CoinLedger:
         self._order = 0
         self._version = 0
         self._known_ms = 0
-        self._ticks = 10.0 ** (PRICE_AND_SIZE_DECIMALS - market.sz_decimals)  # price ticks in a dollar
+        # Price ticks in a dollar: a tick times a lot is a nano-dollar, so that taking out pro rata rounds to nothing.
+        self._ticks = NANO * 10.0 ** (PRICE_AND_SIZE_DECIMALS - market.sz_decimals)
 
     # -- reading -------------------------------------------------------------------------------------------------
 
@@ -292,7 +296,7 @@ class CoinLedger:
             _doubt(book, Cause.GAP, 0.0, since)
 
     def _paid(self, cost: int | None, before: int | None, lots: int, px: float) -> int | None:
-        """What the open size cost after a change, in micro-dollars: averaged in, taken out pro rata, new on a flip."""
+        """What the open size cost after a change, in nano-dollars: averaged in, taken out pro rata, new on a flip."""
         if before is None:
             return None
         after = before + lots

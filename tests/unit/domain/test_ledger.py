@@ -226,7 +226,7 @@ def test_the_entry_price_averages_in_stays_on_the_way_out_and_is_new_on_a_flip()
 
 
 @given(st.lists(st.tuples(st.integers(-60, 60).filter(bool), st.integers(70_000, 90_000)), max_size=40))
-def test_the_entry_price_is_the_exact_average_to_a_microdollar_a_step(steps: list[tuple[int, int]]) -> None:
+def test_the_entry_price_is_the_exact_average_to_a_nano_dollar_of_cost_a_step(steps: list[tuple[int, int]]) -> None:
     book = exact_at(100, entry=80_000.0)
     size, cost = 100, Fraction(100 * 80_000)
     entry: float | None = 80_000.0
@@ -247,7 +247,7 @@ def test_the_entry_price_is_the_exact_average_to_a_microdollar_a_step(steps: lis
         assert entry is None
     else:
         assert entry is not None
-        assert abs(Fraction(entry) - cost / abs(size)) < Fraction(1, 100)
+        assert abs(Fraction(entry) - cost / abs(size)) <= Fraction(len(steps), abs(size) * 10**4) + Fraction(1, 10**6)
 
 
 def test_leverage_is_as_of_the_answer_and_gone_once_the_size_has_changed() -> None:
