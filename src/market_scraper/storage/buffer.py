@@ -32,14 +32,15 @@ class _Waiting:
     def __init__(self) -> None:
         self.rows: dict[object, Row] = {}
         self.told: list[Callable[[], None]] = []
+        self.put = 0  # rows as they were put, merged ones too: each may be an event that waits to be acknowledged
         self.oldest_s = 0.0
 
 
 class Buffer:
     """Implements `ports.stores.RowSink` over a store. Used as `async with`; leaving stores what waits.
 
-    A flush comes with `max_size` rows, `flush_interval_s` (venue seconds) after the oldest row, and at the end; it
-    takes all that waits in one transaction. Of waiting position states and tape marks only the newest of its key is
+    A flush comes with `max_size` rows put (merged ones count too), `flush_interval_s` (venue seconds) after the oldest
+    row, and at the end; it takes all that waits in one transaction. Of waiting position states and tape marks only the newest of its key is
     written. While the store is away (StoreError) the same rows are tried again, and `put` waits once `capacity` rows
     wait. A row that the store will never take is parked as a dead letter, alone.
 
@@ -100,8 +101,9 @@ class Buffer:
             self._queue(row)
         self._waiting.told.append(on_stored)
         self._counters["put"] += len(rows)
+        self._waiting.put += len(rows)
         self._some.set()
-        if len(self._waiting.rows) >= self._max_size:
+        if self._waiting.put >= self._max_size:
             self._full.set()
         if max(len(self._waiting.rows), len(self._waiting.told)) >= self._capacity:
             self._room.clear()
