@@ -66,7 +66,7 @@ class _Subscription:
     key: Key
     state: _State = _State.IDLE
     wanted: bool = True
-    sent_s: float = -math.inf
+    sent_s: float = -math.inf  # -inf: the venue cannot hold it
     heard_s: float = -math.inf
     not_before_s: float = -math.inf
     refusals: int = 0
@@ -144,7 +144,7 @@ class Session:
             if not known.wanted:
                 del self._known[key]
             known.state = _State.IDLE
-            known.not_before_s = -math.inf
+            known.sent_s = known.not_before_s = -math.inf
             known.refusals = 0
         self._index()
 
@@ -200,20 +200,21 @@ class Session:
                 # Subscribed without our knowing since when: only from a new subscribe on do we know the replay.
                 if found.state is _State.SUBSCRIBING:
                     found.state = _State.LEAVING
+            elif found.wanted:
+                self._set_back(found, now_s + self._timing.invalid_retry_s)
             else:
-                self._hold(found, now_s + self._timing.invalid_retry_s)
+                self._gone(found)
         elif text.startswith(REFUSED_MESSAGES):
             for known in self._known.values():
-                known.not_before_s = max(known.not_before_s, now_s + self._timing.last_retry_s)
-                if known.state is _State.SUBSCRIBING:
-                    known.state = _State.IDLE
+                if known.state in (_State.IDLE, _State.SUBSCRIBING):
+                    self._set_back(known, now_s + self._timing.last_retry_s)
         elif text.startswith((REFUSED_USERS, REFUSED_CHANNELS)):
             users_only = text.startswith(REFUSED_USERS)
-            for known in list(self._known.values()):
+            for known in self._known.values():
                 if known.state is _State.SUBSCRIBING and ("user" in known.payload or not users_only):
                     delay_s = min(self._timing.first_retry_s * 2.0**known.refusals, self._timing.last_retry_s)
                     known.refusals = min(known.refusals + 1, 10)
-                    self._hold(known, now_s + delay_s)
+                    self._set_back(known, now_s + delay_s)
 
     def awaits_replay(self, coin: str) -> bool:
         """Whether the coin's next trades frame is the replay: the first since its confirmation."""
@@ -236,7 +237,7 @@ class Session:
         for known in list(self._known.values()):
             if not self._ready(known, now_s) or not self._token(connection, now_s):
                 continue
-            leaving = known.state in (_State.LEAVING, _State.UNSUBSCRIBING)
+            leaving = not known.wanted or known.state in (_State.LEAVING, _State.UNSUBSCRIBING)
             known.state = _State.UNSUBSCRIBING if leaving else _State.SUBSCRIBING
             known.sent_s = now_s
             method = "unsubscribe" if leaving else "subscribe"
@@ -325,9 +326,10 @@ class Session:
 
     def _leave(self, known: _Subscription) -> None:
         known.wanted = False
-        if known.state is _State.IDLE or self._connection is None:
+        unsent = known.state is _State.IDLE and known.sent_s == -math.inf
+        if unsent or self._connection is None:
             del self._known[known.key]
-        elif known.state is _State.CONFIRMED:
+        elif known.state in (_State.CONFIRMED, _State.IDLE):  # idle after a nameless refusal: it may yet be confirmed
             known.state = _State.LEAVING
 
     def _gone(self, known: _Subscription) -> None:
@@ -335,16 +337,15 @@ class Session:
         self._replays.discard(str(known.payload.get("coin")) if known.kind == "trades" else "")
         if known.wanted:
             known.state = _State.IDLE
+            known.sent_s = -math.inf
         else:
             del self._known[known.key]
             self._index()
 
-    def _hold(self, known: _Subscription, until_s: float) -> None:
-        known.state = _State.IDLE
-        known.not_before_s = until_s
-        if not known.wanted:
-            del self._known[known.key]
-            self._index()
+    def _set_back(self, known: _Subscription, until_s: float) -> None:
+        """Perhaps it was refused, perhaps it will yet be confirmed: try again later, or make sure that it is gone."""
+        known.state = _State.IDLE if known.wanted else _State.LEAVING
+        known.not_before_s = max(known.not_before_s, until_s)
 
     def _match(self, echo: Payload) -> _Subscription | None:
         """Find ours in an echo to which the venue may have added defaults."""

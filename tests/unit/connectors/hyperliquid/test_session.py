@@ -152,6 +152,18 @@ def test_a_refusal_without_a_name_does_not_undo_what_is_confirmed_after_it() -> 
     assert subscribes(made.due(60.0)) == [USER]
 
 
+def test_what_nobody_wants_any_more_is_left_even_if_it_may_have_been_refused() -> None:
+    made = session(TRADES, BBO)
+    made.due(0.0)
+    made.want([])
+    made.refused("Cannot subscribe to more than 1000 channels.", 0.1)
+    leaves: list[Wanted] = [{"method": "unsubscribe", "subscription": payload} for payload in (TRADES, BBO)]
+    assert made.due(0.2) == leaves
+    made.refused(f"Already unsubscribed: {json.dumps(TRADES)}", 0.3)
+    made.confirmed("unsubscribe", BBO, 0.3)
+    assert made.due(60.0) == [{"method": "ping"}]
+
+
 def test_an_invalid_subscription_is_tried_again_much_later() -> None:
     made = session(TRADES)
     made.due(0.0)
@@ -225,6 +237,13 @@ PAYLOADS: list[Wanted] = [
 ]
 
 
+REFUSALS = [
+    "Cannot track more than 15 total users.",
+    "Cannot subscribe to more than 1000 channels.",
+    "Cannot send more than 2000 messages per minute.",
+]
+
+
 class Venue(RuleBasedStateMachine):
     """A venue that answers late, refuses, and drops the line; in the end it holds what is wanted."""
 
@@ -269,9 +288,7 @@ class Venue(RuleBasedStateMachine):
             self.session.heard(self.now_s)
         self.send()
 
-    @rule(
-        text=st.sampled_from(["Cannot track more than 15 total users.", "Cannot subscribe to more than 1000 channels."])
-    )
+    @rule(text=st.sampled_from(REFUSALS))
     def refuse(self, text: str) -> None:
         if self.connected and self.inbox and self.inbox[0]["method"] == "subscribe":
             self.inbox.pop(0)
