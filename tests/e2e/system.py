@@ -31,11 +31,17 @@ class Process:
     def url(self) -> str:
         return str(self.ready["url"])
 
-    async def stop(self) -> int:
-        """SIGTERM and wait; gives the exit code."""
+    async def says(self, within_s: float) -> dict[str, Any]:
+        """The next line of its standard output."""
+        assert self.process.stdout is not None
+        said: dict[str, Any] = json.loads(await asyncio.wait_for(self.process.stdout.readline(), within_s))
+        return said
+
+    async def stop(self, number: signal.Signals = signal.SIGTERM, *, within_s: float = STOP_S) -> int:
+        """Send a signal (SIGTERM) and wait; gives the exit code."""
         if self.process.returncode is None:
-            self.process.send_signal(signal.SIGTERM)
-        return await asyncio.wait_for(self.process.wait(), STOP_S)
+            self.process.send_signal(number)
+        return await asyncio.wait_for(self.process.wait(), within_s)
 
     async def kill(self) -> None:
         """`kill -9`."""
@@ -44,22 +50,87 @@ class Process:
         await self.process.wait()
 
 
+@dataclass(frozen=True)
+class Finished:
+    """What a command said, and how it ended."""
+
+    code: int
+    out: str
+    error: str
+
+    @property
+    def data(self) -> Any:
+        """Its `--json` answer."""
+        return json.loads(self.out)
+
+
+def clean_environment() -> dict[str, str]:
+    """The environment without settings of ours, whoever's they are."""
+    clean = {key: value for key, value in os.environ.items() if "__" not in key and not key.startswith("API_")}
+    return {**clean, "NO_PROXY": "127.0.0.1"}
+
+
+async def command(*words: str, within_s: float = 60.0, **env: str) -> Finished:
+    """Run `python -m market_scraper WORDS...` to its end."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "market_scraper", *words),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        cwd=ROOT,
+        env=clean_environment() | env,
+    )
+    try:
+        out, error = await asyncio.wait_for(process.communicate(), within_s)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    assert process.returncode is not None
+    return Finished(process.returncode, out.decode(), error.decode())
+
+
+def children(pid: int) -> list[int]:
+    """The processes that a process has started, and theirs."""
+    mine = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return [*mine, *(grandchild for child in mine for grandchild in children(child))]
+
+
+async def ended(descriptor: int, within_s: float) -> None:
+    """Wait until the process behind an `os.pidfd_open` has ended, and close the descriptor."""
+    gone = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_reader(descriptor, gone.set)
+    try:
+        await asyncio.wait_for(gone.wait(), within_s)
+    finally:
+        loop.remove_reader(descriptor)
+        os.close(descriptor)
+
+
 @asynccontextmanager
 async def running(
-    arguments: Sequence[str], *, folder: Path, name: str, env: dict[str, str] | None = None
+    arguments: Sequence[str],
+    *,
+    folder: Path,
+    name: str,
+    env: dict[str, str] | None = None,
+    by: Sequence[str] = (sys.executable, "-m"),
 ) -> AsyncIterator[Process]:
-    """Start `python -m ARGUMENTS` with `--json` and wait for its line that says it is ready."""
+    """Start `python -m ARGUMENTS` with `--json` and wait for its line that says it is ready.
+
+    It leads a process group, as what is started in a terminal does.
+    """
     log = folder / f"{name}.log"
-    clean = {key: value for key, value in os.environ.items() if "__" not in key and not key.startswith("API_")}
     with log.open("wb") as errors:
         process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
+            *by,
             *arguments,
             stdout=asyncio.subprocess.PIPE,
             stderr=errors,
             cwd=ROOT,
-            env={**clean, "NO_PROXY": "127.0.0.1", **(env or {})},
+            env=clean_environment() | (env or {}),
+            start_new_session=True,
         )
     assert process.stdout is not None
     try:
@@ -90,17 +161,35 @@ async def server(
 ) -> AsyncIterator[Process]:
     """A server on a store in `folder`, against `venue` (None = hosts that cannot be reached)."""
     base = "http://127.0.0.1:9" if venue is None else venue.url
-    env = {
+    env = upstreams(base) | {"STORAGE__PATH": str(folder / "store.db")} | settings
+    if venue is not None:
+        env |= venue_clock(venue)
+    async with running([*module, "server", "--port", "0", "--json"], folder=folder, name="server", env=env) as process:
+        yield process
+
+
+@asynccontextmanager
+async def demo(
+    folder: Path, *arguments: str, by: Sequence[str] = (sys.executable, "-m", "market_scraper")
+) -> AsyncIterator[Process]:
+    """`demo`, whose temporary store lies in `folder`."""
+    words = ["demo", "--port", "0", "--json", *arguments]
+    async with running(words, by=by, folder=folder, name="demo", env={"TMPDIR": str(folder)}) as process:
+        yield process
+
+
+def upstreams(base: str) -> dict[str, str]:
+    """Settings that make `base` the venue."""
+    return {
         "HYPERLIQUID__API_URL": base,
         "HYPERLIQUID__WS_URL": base.replace("http", "ws") + "/ws",
         "HYPERLIQUID__LEADERBOARD_URL": f"{base}/Mainnet/leaderboard",
-        "STORAGE__PATH": str(folder / "store.db"),
-        **settings,
     }
-    if venue is not None:
-        env |= {"CLOCK__ORIGIN": repr(venue.ready["origin"]), "CLOCK__SPEED": repr(venue.ready["speed"])}
-    async with running([*module, "server", "--port", "0", "--json"], folder=folder, name="server", env=env) as process:
-        yield process
+
+
+def venue_clock(venue: Process) -> dict[str, str]:
+    """Settings that make a program live by the venue's clock."""
+    return {"CLOCK__ORIGIN": repr(venue.ready["origin"]), "CLOCK__SPEED": repr(venue.ready["speed"])}
 
 
 def to_ms(text: str) -> int:
