@@ -6,6 +6,7 @@ strings; the decoders turn them into floats in C (`strict=False`), where "NaN" a
 those. Shapes are those of the venue's documents and recordings of 2026-10.
 """
 
+import re
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -269,6 +270,8 @@ READ_CHANNELS = frozenset(
 
 _STARTS = {channel: b'{"channel":"%s"' % channel.encode() for channel in READ_CHANNELS}
 
+_COIN = re.compile(rb'"coin"\s*:\s*"([!-~]{1,64}?)"')
+
 BROKEN = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 """What msgspec raises on bytes from a stranger (deep nesting and bad UTF-8 come as themselves)."""
 
@@ -315,18 +318,10 @@ def _coin_of(data: bytes) -> str | None:
 
     In a frame that was cut short the bytes before the cut are still the venue's own.
     """
-    named: set[bytes] = set()
-    rest = data
-    while len(named) < 2:
-        _, found, rest = rest.partition(b'"coin"')
-        if not found:
-            break
-        text = rest.lstrip(b" :")
-        if text[:1] == b'"' and (end := text.find(b'"', 1, 66)) > 1:
-            named.add(text[1:end])
-    if len(named) != 1:
-        return None
-    try:
-        return named.pop().decode("ascii")
-    except UnicodeDecodeError:
-        return None
+    named = ""
+    for found in _COIN.finditer(data):
+        coin = found[1].decode("ascii")
+        if named not in ("", coin):
+            return None
+        named = coin
+    return named or None
