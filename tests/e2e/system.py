@@ -37,10 +37,15 @@ class Process:
         said: dict[str, Any] = json.loads(await asyncio.wait_for(self.process.stdout.readline(), within_s))
         return said
 
-    async def stop(self, number: signal.Signals = signal.SIGTERM, *, within_s: float = STOP_S) -> int:
-        """Send a signal (SIGTERM) and wait; gives the exit code."""
+    async def stop(self, within_s: float = STOP_S) -> int:
+        """SIGTERM and wait; gives the exit code."""
         if self.process.returncode is None:
-            self.process.send_signal(number)
+            self.process.send_signal(signal.SIGTERM)
+        return await asyncio.wait_for(self.process.wait(), within_s)
+
+    async def ctrl_c(self, within_s: float = STOP_S) -> int:
+        """What a terminal does: SIGINT for everyone in the foreground; gives the exit code."""
+        os.killpg(self.process.pid, signal.SIGINT)
         return await asyncio.wait_for(self.process.wait(), within_s)
 
     async def kill(self) -> None:
@@ -92,7 +97,8 @@ async def command(*words: str, within_s: float = 60.0, **env: str) -> Finished:
 
 def children(pid: int) -> list[int]:
     """The processes that a process has started, and theirs."""
-    mine = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    threads = Path(f"/proc/{pid}/task").iterdir()  # a child belongs to the thread that started it
+    mine = [int(child) for thread in threads for child in (thread / "children").read_text().split()]
     return [*mine, *(grandchild for child in mine for grandchild in children(child))]
 
 
