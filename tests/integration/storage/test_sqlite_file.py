@@ -6,6 +6,7 @@ import random
 import signal
 import sqlite3
 import sys
+import threading
 import time
 from collections import Counter
 from pathlib import Path
@@ -147,6 +148,24 @@ async def test_a_write_under_way_is_finished_by_close(tmp_path: Path) -> None:
     await asyncio.gather(*tasks)
     async with SqliteStore(path) as store:
         assert len(await store.settings.with_prefix("")) == 50
+
+
+async def test_a_start_that_is_cancelled_ends_the_thread_in_order(tmp_path: Path) -> None:
+    crashes: list[threading.ExceptHookArgs] = []
+    before = threading.excepthook
+    threading.excepthook = crashes.append
+    try:
+        for _ in range(20):
+            store = SqliteStore(tmp_path / "market.db")
+            opening = asyncio.create_task(store.__aenter__())
+            await asyncio.sleep(0)  # the thread is started
+            opening.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await opening
+            await store.close()  # joins the thread
+    finally:
+        threading.excepthook = before
+    assert crashes == []
 
 
 async def test_what_is_no_database_is_named(tmp_path: Path) -> None:

@@ -56,6 +56,8 @@ class Writer:
             self._thread.join()
 
     def _run(self) -> None:
+        if not self._opened.set_running_or_notify_cancel():  # the program was stopped while it started
+            return
         try:
             connection = self._connect()
         except BaseException as error:
