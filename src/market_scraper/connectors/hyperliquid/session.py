@@ -195,15 +195,16 @@ class Session:
             if found is None:
                 return
             if text.startswith(ALREADY_UNSUBSCRIBED):
-                self._gone(found)
+                if found.state not in (_State.IDLE, _State.SUBSCRIBING):  # else of an earlier one, sent twice
+                    self._gone(found)
             elif text.startswith(ALREADY_SUBSCRIBED):
                 # Subscribed without our knowing since when: only from a new subscribe on do we know the replay.
                 if found.state is _State.SUBSCRIBING:
                     found.state = _State.LEAVING
-            elif found.wanted:
-                self._set_back(found, now_s + self._timing.invalid_retry_s)
-            else:
+            elif not found.wanted:
                 self._gone(found)
+            elif found.state is _State.SUBSCRIBING:
+                self._set_back(found, now_s + self._timing.invalid_retry_s)
         elif text.startswith(REFUSED_MESSAGES):
             for known in self._known.values():
                 if known.state in (_State.IDLE, _State.SUBSCRIBING):
