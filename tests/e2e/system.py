@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+from websockets.asyncio.client import connect
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 READY_S = 30.0
@@ -271,6 +272,22 @@ class Witness:
         answer.raise_for_status()
         positions: list[dict[str, Any]] = answer.json()["positions"]
         return next(position for position in positions if position["coin"] == self.coin)
+
+    @asynccontextmanager
+    async def listening(self, trader: str) -> AsyncIterator[AsyncIterator[dict[str, Any]]]:
+        """What `/ws` says of one trader's positions from now on."""
+        url = self.server.url.replace("http", "ws") + f"/ws?channel=traders&address={trader}"
+        async with connect(url) as socket:
+            hello = json.loads(await socket.recv())
+            assert hello["type"] == "hello"
+
+            async def facts() -> AsyncIterator[dict[str, Any]]:
+                async for text in socket:
+                    message = json.loads(text)
+                    if message["type"] == "position":
+                        yield message["data"]
+
+            yield facts()
 
     async def check(self, traders: Sequence[str]) -> Checked:
         """Compare every position that is served as exact with the truth at its own `as_of`."""

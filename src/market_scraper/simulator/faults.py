@@ -122,6 +122,14 @@ class OffTape(_Fault, frozen=True, kw_only=True, tag="off_tape"):
     lots: int = 0
 
 
+class Trade(_Fault, frozen=True, kw_only=True):
+    """An account trades, by ordinary prints, until it holds `lots` (signed). Not a fault: a known act to look for."""
+
+    coin: str
+    user: str
+    lots: int = 0
+
+
 class Delist(_Fault, frozen=True, kw_only=True):
     """A coin is delisted: positions are settled without a print."""
 
@@ -149,7 +157,7 @@ class ClockJump(_Lasting, frozen=True, kw_only=True, tag="clock_jump"):
 
 OfFrames = Duplicate | Lose | Late | Malform | Truncate | Rename
 OfAnswers = Answer | Slow | Stall
-OfWorld = OffTape | Delist | Halt | Burst
+OfWorld = OffTape | Trade | Delist | Halt | Burst
 Fault = Disconnect | HalfOpen | Mute | Outage | OfFrames | OfAnswers | OfWorld | ClockJump
 
 
@@ -168,7 +176,7 @@ def load_faults(path: Path) -> tuple[Fault, ...]:
 class FaultBoard:
     """Knows which faults come when and which are in force; its owner carries out what happens at once."""
 
-    _MOMENTARY: ClassVar[tuple[type, ...]] = (Disconnect, OffTape, Delist, Halt)
+    _MOMENTARY: ClassVar[tuple[type, ...]] = (Disconnect, OffTape, Trade, Delist, Halt)
 
     def __init__(self, schedule: tuple[Fault, ...], start_ms: int) -> None:
         self._start_ms = start_ms

@@ -20,6 +20,7 @@ from market_scraper.simulator.faults import (
     Rename,
     Slow,
     Stall,
+    Trade,
 )
 from market_scraper.simulator.feed import Feed
 from market_scraper.simulator.info import InfoDesk
@@ -168,6 +169,8 @@ class Venue:
                     seat.link.close(1006, "outage")
             case OffTape():
                 self._off_tape(fault, at_ms)
+            case Trade():
+                world.order(fault.user.lower(), fault.coin, fault.lots, at_ms)
             case Delist():
                 world.delist(fault.coin, at_ms)
             case Halt():

@@ -40,9 +40,9 @@ class Buffer:
     """Implements `ports.stores.RowSink` over a store. Used as `async with`; leaving stores what waits.
 
     A flush comes with `max_size` rows put (merged ones count too), `flush_interval_s` (venue seconds) after the oldest
-    row, and at the end; it takes all that waits in one transaction. Of waiting position states and tape marks only the newest of its key is
-    written. While the store is away (StoreError) the same rows are tried again, and `put` waits once `capacity` rows
-    wait. A row that the store will never take is parked as a dead letter, alone.
+    row, and at the end; it takes all that waits in one transaction. Of waiting position states and tape marks only the
+    newest of its key is written. While the store is away (StoreError) the same rows are tried again, and `put` waits
+    once `capacity` rows wait. A row that the store will never take is parked as a dead letter, alone.
 
     At the end a store that stays away is waited for during `patience_s`; then the rows are given up, counted as
     `lost` and told in the log: whoever stops us has a deadline. Their `on_stored` is never called.

@@ -34,6 +34,7 @@ class CoinFlow:
         self._rng = random.Random(f"flow:{seed}:{coin}")
         self._habits = Habits(seed, exchange.paths, self._rng)
         self._slices: list[tuple[int, int, int, int]] = []  # due at, TWAP id, trader, signed lots; a heap
+        self._orders: list[tuple[int, int, int]] = []  # due at, trader, lots to end at; a heap
         traders = exchange.traders
         takers = [one for one in traders if one.activity > 0 and coin in one.coins]
         self._takers = [one.index for one in takers]
@@ -47,10 +48,15 @@ class CoinFlow:
         self._pace = prints_per_s
         self._next_ms = at_ms + self._wait_ms(1)
 
+    def order(self, at_ms: int, trader: int, to_lots: int) -> None:
+        """In the first block at or after `at_ms` the trader takes until the position is `to_lots`."""
+        heapq.heappush(self._orders, (at_ms, trader, to_lots))
+
     def close(self) -> None:
         """No print of this coin any more."""
         self.open = False
         self._slices.clear()
+        self._orders.clear()
 
     def run(self, at_ms: int, due: list[Holding]) -> list[Print]:
         """The prints of the block at `at_ms`, in execution order; `due` are the positions to liquidate in it."""
@@ -60,6 +66,11 @@ class CoinFlow:
         while self._slices and self._slices[0][0] <= at_ms:
             _, twap_id, trader, lots = heapq.heappop(self._slices)
             self._slice(twap_id, trader, lots, at_ms, prints)
+        while self._orders and self._orders[0][0] <= at_ms:
+            _, trader, to_lots = heapq.heappop(self._orders)
+            wish = to_lots - self._exchange.holdings.lots(trader, self.coin)
+            if wish:
+                self._take(trader, wish, self._exchange.new_action(), at_ms, prints, whole=True)
         # What came by itself counts toward the pace.
         if prints:
             self._next_ms += self._wait_ms(len(prints))

@@ -133,6 +133,12 @@ class World:
         self._disturbances.plan_change(self._coins[coin], self._numbers[user], new_lots, at_ms)
         return at_ms
 
+    def order(self, user: str, coin: str, to_lots: int, at_ms: int) -> int:
+        """Let an account trade, by prints, until it holds `to_lots` (signed)."""
+        at_ms = max(at_ms, self._now_ms + 1)
+        self._flows[self._coins[coin]].order(at_ms, self._numbers[user], to_lots)
+        return at_ms
+
     def delist(self, coin: str, at_ms: int) -> int:
         """Settle every position of `coin` at its mark without prints and list it as delisted."""
         at_ms = max(at_ms, self._now_ms + 1)
