@@ -57,9 +57,8 @@ class LiveHealth:
         return HEALTHY if is_well else DEGRADED
 
     def checks(self) -> dict[str, bool]:
-        """Whether each required component works."""
-        healths = ((name, self.get(name)) for name in self._required)
-        return {name: health is not None and health.status in (HEALTHY, DEGRADED) for name, health in healths}
+        """Whether each required component works: one whose first data has not come yet does not."""
+        return {name: _works(self.get(name)) for name in self._required}
 
     def _judge(self, report: ComponentReported, now_ms: int) -> ComponentHealth:
         last_ms = report.last_success_ms
@@ -95,3 +94,9 @@ class LiveHealth:
             if age_s is None:
                 return DEGRADED
         return HEALTHY if report.reason is None else DEGRADED
+
+
+def _works(health: ComponentHealth | None) -> bool:
+    if health is None:
+        return False
+    return health.status == HEALTHY or (health.status == DEGRADED and health.age_s is not None)

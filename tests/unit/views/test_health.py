@@ -135,3 +135,12 @@ def test_readiness_asks_for_the_required_components_alone(clock: FakeClock) -> N
     assert view.checks() == {"store": True, "tape": True}
     view.apply(report("tape", running=False))
     assert view.checks() == {"store": True, "tape": False}
+
+
+def test_nothing_is_ready_before_its_first_data(clock: FakeClock) -> None:
+    view = LiveHealth(clock, required=("tape",))
+    view.apply(report("tape", last_success_ms=None))
+    assert status(view, "tape") == "degraded"
+    assert view.checks() == {"tape": False}
+    view.apply(report("tape"))
+    assert view.checks() == {"tape": True}
