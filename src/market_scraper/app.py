@@ -17,7 +17,13 @@ from market_scraper.collectors.leaderboard import LeaderboardCollector
 from market_scraper.collectors.markets import Listing, MarketsCollector
 from market_scraper.collectors.positions import PositionsCollector
 from market_scraper.config import Settings, choose_backends
-from market_scraper.connectors.hyperliquid import HttpTimeouts, HyperliquidHttp, HyperliquidSockets, MarketTable
+from market_scraper.connectors.hyperliquid import (
+    HttpTimeouts,
+    HyperliquidHttp,
+    HyperliquidSockets,
+    MarketTable,
+    Timing,
+)
 from market_scraper.domain.errors import StoreError
 from market_scraper.domain.scoring import rate_all
 from market_scraper.domain.traders import Choice, LeaderboardRow, RatedTrader
@@ -51,6 +57,9 @@ SEQ_SETTING = "bus.seq"
 
 WATCH_S = 5.0
 """How often store, bus and processors are looked after, in venue seconds."""
+
+SOCKET_MOST_S = 10_500.0
+"""A safety net just before the venue's 3 hours: the tape's sockets are renewed sooner, in turns, by their collector."""
 
 REQUIRED = {
     "collect": ("hyperliquid", "positions"),
@@ -235,7 +244,12 @@ async def _add_collectors(
     listing = Listing(venue.symbols)
     http = await stack.enter_async_context(_venue_http(settings, table, clock))
     sockets = HyperliquidSockets(
-        venue.ws_url, clock=clock, table=table, handshake_s=timeouts.SOCKET_OPEN_S, user_slots=max(1, rules.user_slots)
+        venue.ws_url,
+        clock=clock,
+        table=table,
+        handshake_s=timeouts.SOCKET_OPEN_S,
+        timing=Timing(max_age_s=SOCKET_MOST_S),
+        user_slots=max(1, rules.user_slots),
     )
     ages = {**ALLOWED_AGE_S, "leaderboard": 2 * refresh.interval_seconds + 600.0}
     reporters = {name: reports.reporter(name, "connector", allowed_age_s=ages[name]) for name in CONNECTORS}
