@@ -1,0 +1,163 @@
+"""Upstreams that cannot be reached: the server serves, says what is missing since when, and recovers by itself."""
+
+import asyncio
+import json
+import socket
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+from tests.e2e.system import Process, Witness, command, paper_venue, server, to_ms, upstreams, venue_clock
+
+SPEED = 20.0
+END_S = 10.0  # the promise
+PATIENCE_S = 40.0
+
+
+class Gate:
+    """A port on which nobody listens, until it is opened to lead to a venue."""
+
+    def __init__(self) -> None:
+        self._socket = socket.socket()
+        self._socket.bind(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+
+    @asynccontextmanager
+    async def opened(self, to: str) -> AsyncIterator[None]:
+        """Lead to that address while in the block."""
+        host, port = to.removeprefix("http://").split(":")
+
+        async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            there, back = await asyncio.open_connection(host, int(port))
+            await asyncio.gather(_copy(reader, back), _copy(there, writer))
+
+        listener = await asyncio.start_server(pass_on, sock=self._socket)
+        try:
+            yield
+        finally:
+            listener.close()
+
+
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        while data := await reader.read(65_536):
+            writer.write(data)
+            await writer.drain()
+    except ConnectionError:
+        pass  # one side left; the other is told below
+    finally:
+        writer.close()
+
+
+@contextmanager
+def tar_pit() -> Iterator[str]:
+    """An address that takes connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0), backlog=100) as listener:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+def log_lines(program: Process) -> list[dict[str, Any]]:
+    """What it logged; a line that is no JSON fails here."""
+    return [json.loads(line) for line in program.log.read_text().splitlines()]
+
+
+def said(program: Process, event: str) -> Counter[str]:
+    """How often each source was said to be down, or back."""
+    return Counter(line["source"] for line in log_lines(program) if line["event"] == event)
+
+
+async def until(
+    http: httpx2.AsyncClient, is_so: Callable[[dict[str, Any]], bool], within_s: float = PATIENCE_S
+) -> dict[str, Any]:
+    """Ask `/health/status` until it shows that; gives its components."""
+    deadline = time.monotonic() + within_s
+    while True:
+        parts: dict[str, Any] = (await http.get("/health/status")).json()["components"]
+        if is_so(parts):
+            return parts
+        assert time.monotonic() < deadline, parts
+        await asyncio.sleep(0.1)
+
+
+async def test_without_its_venue_it_serves_says_what_is_missing_and_recovers_when_it_comes(tmp_path: Path) -> None:
+    gate = Gate()
+    async with (
+        paper_venue(tmp_path, traders=60, speed=SPEED) as venue,
+        server(tmp_path, None, **upstreams(gate.url), **venue_clock(venue)) as program,
+        httpx2.AsyncClient(base_url=program.url, timeout=20) as http,
+    ):
+        connectors = ("hyperliquid", "leaderboard", "candles", "positions")
+        parts = await until(
+            http,
+            lambda parts: (
+                parts["hyperliquid"]["errors"] >= 5
+                and parts["leaderboard"]["errors"] >= 2
+                and all(parts[name]["reason"] for name in connectors)
+            ),
+        )
+        started_ms = min(to_ms(part["since"]) for part in parts.values() if part["since"])
+        for name in connectors:
+            assert parts[name]["last_success"] is None
+            assert to_ms(parts[name]["since"]) - started_ms < 10_000 * SPEED  # since the start, not since the last try
+        assert "ConnectError" in parts["hyperliquid"]["reason"]
+        assert parts["positions"]["reason"] == "no data yet, expected within 30 s"
+
+        ready = await http.get("/health/ready")
+        assert (ready.status_code, ready.json()["code"]) == (503, "not_ready")
+        assert ready.json()["checks"]["store"] is True
+        assert (await http.get("/health/live")).status_code == 200
+        assert (await http.get("/api/v1/markets")).json()[0]["mid"] is None
+        market = await http.get("/api/v1/markets/BTC")
+        assert (market.status_code, market.json()["code"]) == (503, "not_ready")
+        assert int(market.headers["Retry-After"]) >= 1
+        assert (await http.get("/api/v1/signals/current")).json()["state"] == "warming_up"
+        assert (await http.get("/api/v1/traders")).json()["total"] == 0
+
+        as_json, as_text = await asyncio.gather(
+            command("health", "--url", program.url, "--json"), command("health", "--url", program.url)
+        )
+        assert as_json.code == as_text.code == 1
+        assert as_json.data["components"]["hyperliquid"]["status"] == "unhealthy"
+        assert "hyperliquid: ConnectError" in as_text.out
+
+        assert said(program, "source_down") == {"hyperliquid": 1, "leaderboard": 1}
+        assert [line["event"] for line in log_lines(program)] == ["serving", "source_down", "source_down"]
+
+        async with gate.opened(venue.url), Witness(venue, program) as witness:
+            await until(http, lambda parts: all(parts[name]["status"] == "healthy" for name in connectors))
+            assert (await http.get("/health/ready")).status_code == 200
+            assert said(program, "source_back") == {"hyperliquid": 1, "leaderboard": 1}
+            people = await witness.people()
+            checked = await witness.check(people)
+            assert checked.seen > 0.9 * len(people)  # some neither trade nor are ranked
+            assert checked.wrong == []
+
+            await witness.break_venue({"kind": "outage", "for_s": 60, "rest": True})
+            await until(http, lambda parts: parts["hyperliquid"]["reason"] is not None)
+            await until(http, lambda parts: parts["hyperliquid"]["reason"] is None)
+            await until(http, lambda parts: parts["positions"]["status"] == "healthy")
+            down, back = said(program, "source_down"), said(program, "source_back")
+            assert down == back
+            assert (down["leaderboard"], down["hyperliquid_ws"]) == (1, 1)
+            # An answer that was on its way when the outage began may look like a return.
+            assert down["hyperliquid"] in (2, 3)
+        assert await program.stop(END_S) == 0
+    assert "Traceback" not in program.log.read_text()
+
+
+async def test_a_venue_that_takes_connections_and_says_nothing_does_not_keep_it_from_serving_or_stopping(
+    tmp_path: Path,
+) -> None:
+    with tar_pit() as url:
+        async with (
+            server(tmp_path, None, **upstreams(url)) as program,
+            httpx2.AsyncClient(base_url=program.url) as http,
+        ):
+            assert (await http.get("/health/ready")).status_code == 503
+            assert await program.stop(END_S) == 0
+    assert [line["event"] for line in log_lines(program)] == ["serving", "stopping"]
