@@ -27,6 +27,7 @@ class MinuteAudit:
     def __init__(self, sz_decimals: int) -> None:
         self._lots_per_coin = 10**sz_decimals
         self._minutes: OrderedDict[int, list[int]] = OrderedDict()  # open time -> [prints, lots]
+        self._forgot_ms = -1  # minutes at or before it are no longer held
         self._bars: OrderedDict[int, Candle] = OrderedDict()
         self.compared = 0
         self.mismatches = 0
@@ -38,7 +39,7 @@ class MinuteAudit:
             sums[0] += 1
             sums[1] += p.lots
         while len(self._minutes) > MINUTES_KEPT:
-            self._minutes.popitem(last=False)
+            self._forgot_ms = max(self._forgot_ms, self._minutes.popitem(last=False)[0])
 
     def hear(self, bar: Candle) -> None:
         """Take a closed 1m bar; the last word on a minute counts."""
@@ -56,7 +57,7 @@ class MinuteAudit:
             if t_ms + 2 * MINUTE_MS > watermark_ms:
                 continue
             bar = self._bars.pop(t_ms)
-            if t_ms <= whole_from_ms or bar.n is None:
+            if t_ms <= whole_from_ms or t_ms <= self._forgot_ms or bar.n is None:
                 continue
             self.compared += 1
             prints, lots = self._minutes.get(t_ms, (0, 0))

@@ -45,7 +45,7 @@ class Planner:
         self._sweep: OrderedDict[Target, None] = OrderedDict()  # longest unasked first
         self._gains: dict[Target, tuple[float, float, float]] = {}  # wanted: (gain, not before, wanted since)
         self._heap: list[tuple[float, int, Target]] = []
-        self._asked: OrderedDict[Target, float] = OrderedDict()
+        self._asked: OrderedDict[Target, tuple[float, float]] = OrderedDict()  # (asked at, gain)
         self._again: dict[Target, tuple[float, float, float]] = {}  # wanted anew while the question is out
         self._order = 0
         self._turn = 0
@@ -86,6 +86,22 @@ class Planner:
         self._gains[target] = (gain, not_before_s, since)
         self._push(target, gain)
 
+    def is_waiting(self, target: Target) -> bool:
+        """Whether it is wanted now, or its question is out."""
+        return target in self._gains or target in self._asked
+
+    def waiting(self) -> list[Target]:
+        """All wanted targets, to weigh them anew."""
+        return list(self._gains)
+
+    def reweigh(self, gains: Iterable[tuple[Target, float]]) -> None:
+        """Change what the answers of wanted targets are worth; nobody is wanted by this who was not, nor sooner."""
+        for target, gain in gains:
+            wanted = self._gains.get(target)
+            if wanted is not None:
+                self._gains[target] = (gain, *wanted[1:])
+        self._build_heap()
+
     def want_all(self, gains: Iterable[tuple[Target, float]], *, now_s: float) -> None:
         """Want many at once, as after a gap."""
         for target, gain in gains:
@@ -94,9 +110,7 @@ class Planner:
                 continue
             self._sweep.pop(target, None)
             self._gains[target] = (gain, 0.0, self._gains.get(target, (0.0, 0.0, now_s))[2])
-        self._heap = [(-gain, i, target) for i, (target, (gain, _, _)) in enumerate(self._gains.items())]
-        self._order = len(self._heap)
-        heapq.heapify(self._heap)
+        self._build_heap()
 
     def settle(self, target: Target) -> None:
         """The target's answer has made it sure: back to the end of the sweep."""
@@ -121,14 +135,16 @@ class Planner:
         self._give_up(now_s)
         self._turn += 1
         if self._turn % SWEEP_EVERY == 0:
-            target = self._next_in_sweep() or self._next_wanted(now_s)
+            found = self._next_in_sweep() or self._next_wanted(now_s)
         else:
-            target = self._next_wanted(now_s) or self._next_in_sweep()
-        if target is not None:
-            self._asked[target] = now_s
+            found = self._next_wanted(now_s) or self._next_in_sweep()
+        if found is None:
+            return None
+        target, gain = found
+        self._asked[target] = (now_s, gain)
         return target
 
-    def _next_wanted(self, now_s: float) -> Target | None:
+    def _next_wanted(self, now_s: float) -> tuple[Target, float] | None:
         waiting: list[tuple[float, int, Target]] = []
         found = None
         while self._heap and found is None:
@@ -142,28 +158,34 @@ class Planner:
             found = entry[2]
         for entry in waiting:
             heapq.heappush(self._heap, entry)
-        if found is not None:
-            del self._gains[found]
-            self.counts.wanted += 1
-        return found
+        if found is None:
+            return None
+        self.counts.wanted += 1
+        return found, self._gains.pop(found)[0]
 
-    def _next_in_sweep(self) -> Target | None:
+    def _next_in_sweep(self) -> tuple[Target, float] | None:
         if not self._sweep:
             return None
         target, _ = self._sweep.popitem(last=False)
         self.counts.audits += 1
-        return target
+        return target, 0.0
 
     def _give_up(self, now_s: float) -> None:
+        """Want again who gave no answer, for what the question was worth: silence must not push a voter to the end."""
         while self._asked:
-            target, asked_s = next(iter(self._asked.items()))
+            target, (asked_s, gain) = next(iter(self._asked.items()))
             if now_s - asked_s < ANSWER_DUE_S:
                 return
             self.counts.unanswered += 1
             del self._asked[target]
-            gain = self._again.pop(target, (0.0, 0.0, 0.0))[0]
-            self.want(target, gain, now_s=now_s)
+            again = self._again.pop(target, None)
+            self.want(target, gain if again is None else again[0], now_s=now_s)
 
     def _push(self, target: Target, gain: float) -> None:
         self._order += 1
         heapq.heappush(self._heap, (-gain, self._order, target))
+
+    def _build_heap(self) -> None:
+        self._heap = [(-gain, i, target) for i, (target, (gain, _, _)) in enumerate(self._gains.items())]
+        self._order = len(self._heap)
+        heapq.heapify(self._heap)

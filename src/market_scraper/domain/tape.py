@@ -163,9 +163,14 @@ class CoinTape:
         return self._moved(interval, fresh, late, now_s)
 
     def hear_time(self, socket: str, time_ms: int, now_s: float) -> Advance:
-        """Take another timed frame of this coin on that socket: on a quiet coin it moves the watermark too."""
+        """Take another timed frame of this coin on that socket: on a quiet coin it moves the watermark too.
+
+        Not while others have brought prints that this one has not: its trades may be mute, and its word worth nothing.
+        """
         interval = self._intervals.get(socket)
         if interval is None or time_ms - self._window_ms <= interval.progress_ms:
+            return NOTHING
+        if interval.missed_since_s is not None:
             return NOTHING
         interval.progress_ms = time_ms - self._window_ms
         if not interval.joined or interval.held:
