@@ -5,12 +5,11 @@ from collections.abc import Callable, Mapping
 from market_scraper.collectors.targets import Worth
 from market_scraper.domain.errors import InvalidInput, SourceError
 from market_scraper.domain.ledger import Answer
-from market_scraper.domain.planner import Planner, Target
+from market_scraper.domain.planner import ANSWER_DUE_S, Planner, Target
 from market_scraper.domain.positions import AccountSnapshot
 from market_scraper.domain.values import Address, Symbol
 from market_scraper.domain.watch import CoinWatch, Fact
 from market_scraper.ports.clock import Clock
-from market_scraper.ports.reporting import Reporter
 from market_scraper.ports.sources import VenueHttp
 
 IDLE_S = 0.25
@@ -18,6 +17,15 @@ TOO_SOON_S = 1.0
 """An answer that came to nothing is worth asking for again after this long: the tape has moved on by then."""
 
 FAILED_S = 10.0
+"""A question that failed is put again after this long, and the source counts as down when nothing came for so long."""
+
+FAILED_MOST_S = 30.0
+ODD_S = 300.0
+"""A size off the lot grid stays so: the next answer would say the same."""
+
+DEAF_AFTER_MS = int(ANSWER_DUE_S * 1000)
+"""A coin whose watermark is that far behind cannot judge an answer in time; it would only pile up."""
+
 STAMP_OFF_MS = 60_000
 """An account answer whose stamp is so far from the venue's clock says nothing of any cut that we know."""
 
@@ -30,7 +38,6 @@ class Asker:
         http: VenueHttp,
         watches: Mapping[Symbol, CoinWatch],
         clock: Clock,
-        reporter: Reporter,
         *,
         on_facts: Callable[[list[Fact]], None],
         venue_now_ms: Callable[[], int],
@@ -41,26 +48,35 @@ class Asker:
         self._http = http
         self._watches = watches
         self._clock = clock
-        self._reporter = reporter
         self._on_facts = on_facts
         self._venue_now_ms = venue_now_ms
         self._open: dict[Target, set[Symbol]] = {}  # coins whose verdict on the target's answer is out
-        self._bad: set[Target] = set()  # some coin's verdict was no help
+        self._bad: dict[Target, float] = {}  # some coin's verdict was no help: ask again after so many seconds
+        self._failing_since_s: float | None = None  # no account answer came well since then
+        self._reason = ""
 
     # -- who is wanted -------------------------------------------------------------------------------------------
 
     def want_ranked(self) -> None:
-        """Everyone on a new leaderboard is followed; who is not known yet is wanted."""
+        """Everyone on a new leaderboard is followed; who is not known yet is wanted, who waits is weighed anew."""
+        self.reweigh()
         for trader in self.worth.ranked:
             for dex in self._dexes():
                 target = Target(trader, dex)
                 if target not in self.planner:
                     self._want(target)
 
-    def seen(self, trader: Address, dex: str) -> None:
-        """Somebody appeared on the tape."""
+    def reweigh(self) -> None:
+        """Votes or open interest are new: what was wanted before them was weighed without."""
+        now_ms = self._venue_now_ms()
+        self.planner.reweigh(
+            (target, self.worth.gain(target, self._watches, now_ms)) for target in self.planner.waiting()
+        )
+
+    def seen(self, trader: Address, dex: str, *, is_unknown: bool) -> None:
+        """Somebody appeared on the tape; `is_unknown` = without a base there, as on a coin that began later."""
         target = Target(trader, dex)
-        if target not in self.planner:
+        if target not in self.planner or (is_unknown and not self.planner.is_waiting(target)):
             self._want(target)
 
     def take_up(self, watch: CoinWatch) -> None:
@@ -105,27 +121,49 @@ class Asker:
             try:
                 snapshot = await self._http.account(target.trader, target.dex)
             except SourceError as error:
-                self._reporter.failed(str(error), told=True)
                 wait_s = FAILED_S if error.retry_after_s is None else max(error.retry_after_s, TOO_SOON_S)
-                self._unsettled(target, wait_s)
-                await self._clock.sleep(TOO_SOON_S)
+                await self._rest(target, wait_s, str(error))
             except InvalidInput as error:
-                self._reporter.failed(f"unreadable account answer: {error}")
-                self._unsettled(target, FAILED_S)
+                await self._rest(target, FAILED_S, f"unreadable account answer: {error}")
             else:
+                self._failing_since_s = None
                 self.hear(snapshot)
+
+    async def _rest(self, target: Target, wait_s: float, reason: str) -> None:
+        """After a failure: every worker pauses a quarter of the time that nothing has come well."""
+        now_s = self._clock.monotonic()
+        if self._failing_since_s is None:
+            self._failing_since_s = now_s
+        self._reason = reason
+        self._unsettled(target, wait_s)
+        await self._clock.sleep(min(FAILED_MOST_S, max(TOO_SOON_S, (now_s - self._failing_since_s) / 4)))
+
+    @property
+    def failing(self) -> str | None:
+        """Why accounts cannot be asked, once nothing came well for `FAILED_S`."""
+        since_s = self._failing_since_s
+        return self._reason if since_s is not None and self._clock.monotonic() - since_s >= FAILED_S else None
 
     def hear(self, snapshot: AccountSnapshot) -> None:
         """Take an account answer, asked for or pushed over a user slot."""
-        if abs(snapshot.time_ms - self._venue_now_ms()) > STAMP_OFF_MS:
+        target = Target(snapshot.trader, snapshot.dex)
+        venue_now_ms = self._venue_now_ms()
+        if abs(snapshot.time_ms - venue_now_ms) > STAMP_OFF_MS:
             self.implausible += 1
-            self._unsettled(Target(snapshot.trader, snapshot.dex), FAILED_S)
+            self._unsettled(target, FAILED_S)
             return
-        coins = {s for s, watch in self._watches.items() if watch.market.dex == snapshot.dex}
-        self._open[Target(snapshot.trader, snapshot.dex)] = coins
+        coins = [
+            symbol
+            for symbol, watch in self._watches.items()
+            if watch.market.dex == snapshot.dex and _can_judge(watch, venue_now_ms)
+        ]
+        if not coins:
+            self._unsettled(target, FAILED_S)
+            return
+        self._open[target] = set(coins)
         now_ms = self._clock.now_ms()
         facts: list[Fact] = []
-        for symbol in coins:
+        for symbol in coins:  # a verdict may come at once and take its coin out of the open ones
             facts += self._watches[symbol].hear_account(snapshot, now_ms)
         if facts:
             self._on_facts(facts)
@@ -135,15 +173,16 @@ class Asker:
         target = Target(answer.trader, watch.market.dex)
         coins = self._open.get(target)
         if verdict != "exact":
-            self._bad.add(target)
+            wait_s = ODD_S if verdict == "odd_size" else TOO_SOON_S
+            self._bad[target] = min(wait_s, self._bad.get(target, wait_s))
         if coins is not None:
             coins.discard(watch.symbol)
             if coins:
                 return
             del self._open[target]
-        if target in self._bad:
-            self._bad.discard(target)
-            self._unsettled(target, TOO_SOON_S)
+        wait_for_s = self._bad.pop(target, None)
+        if wait_for_s is not None:
+            self._unsettled(target, wait_for_s)
         else:
             self.planner.settle(target)
 
@@ -156,6 +195,12 @@ class Asker:
         """An answer can be judged only if its whole window lies within what we heard: wait that long after a gap."""
         now_ms = self._venue_now_ms()
         return any(
-            watch.tape.watermark_ms is not None and now_ms - watch.tape.epoch_ms >= 2 * watch.window_ms
+            _can_judge(watch, now_ms) and now_ms - watch.tape.epoch_ms >= 2 * watch.window_ms
             for watch in self._watches.values()
         )
+
+
+def _can_judge(watch: CoinWatch, venue_now_ms: int) -> bool:
+    """Whether the coin's tape moves."""
+    watermark_ms = watch.tape.watermark_ms
+    return watermark_ms is not None and venue_now_ms - watermark_ms <= DEAF_AFTER_MS

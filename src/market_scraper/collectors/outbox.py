@@ -22,7 +22,8 @@ class Outbox:
     def __init__(self, *, merge_above: int = MERGE_ABOVE) -> None:
         self.merged = 0
         self._merge_above = merge_above
-        self._pending: list[Fact | None] = []
+        self._pending: dict[int, Fact] = {}  # by place in the row
+        self._places = 0
         self._last: dict[tuple[Address, Symbol], int] = {}
         self._filled = asyncio.Event()
 
@@ -39,24 +40,29 @@ class Outbox:
                 assert isinstance(older, PositionChanged)
                 if _may_merge(older, event):
                     # The newer takes the later place: whoever reads up to there has seen all of its block.
-                    self._pending[at] = None
+                    del self._pending[at]
                     event = msgspec.structs.replace(
                         event, lots_before=older.lots_before, merged=older.merged + event.merged + 1
                     )
                     self.merged += 1
-            self._last[key] = len(self._pending)
+            self._last[key] = self._places
         elif isinstance(event, TapeGapped):
             self._last.clear()
-        self._pending.append(event)
+        self._pending[self._places] = event
+        self._places += 1
+        self._filled.set()
+
+    def wake(self) -> None:
+        """Let the reader look now, pending or not."""
         self._filled.set()
 
     async def filled(self) -> None:
-        """Wait until something is pending."""
+        """Wait until something is pending, or `wake`."""
         await self._filled.wait()
 
     def take_now(self) -> list[Fact]:
         """Give all that is pending, perhaps nothing."""
-        taken = [event for event in self._pending if event is not None]
+        taken = list(self._pending.values())
         self._pending.clear()
         self._last.clear()
         self._filled.clear()

@@ -1,7 +1,7 @@
 """The positions of all traders in the followed coins: performs what tape, ledger and planner decide."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
@@ -21,7 +21,7 @@ from market_scraper.domain.events import (
     TradersRated,
 )
 from market_scraper.domain.market import Market, MarketContext
-from market_scraper.domain.positions import Cause, Position, TapeMark
+from market_scraper.domain.positions import Cause, Position, PositionState, TapeMark
 from market_scraper.domain.rules import PositionRules
 from market_scraper.domain.values import Interval, Symbol
 from market_scraper.domain.watch import CoinWatch, Fact
@@ -39,6 +39,8 @@ ADVANCE_S = 0.25
 TICK_S = 0.1
 REPORT_S = 2.0
 LEARN_S = 60.0
+Load = Callable[[Symbol], Awaitable[tuple[TapeMark | None, list[Position]]]]
+
 ASKERS = 6
 """Requests under way at once: 500 a minute at up to 0.7 s each."""
 
@@ -76,16 +78,19 @@ class PositionsCollector:
         # The inbox opens first: ratings may be published while the stored rows are read.
         async with self._bus.follow(TradersRated, MarketsListed, MarketContextChanged, CandlesClosed) as inbox:
             markets = await self._listing.wait()
-            marks = await self._store.marks()
-            life = _Life(self._http, self._sockets, self._bus, self._clock, self._reporter, self._rules)
+            life = _Life(self._http, self._sockets, self._bus, self._clock, self._reporter, self._rules, self._load)
             for market in markets:
-                mark = marks.get(market.symbol)
-                stored: list[Position] = []
-                if mark is not None:
-                    async for rows in self._store.states(market.symbol):
-                        stored.extend(rows)
-                life.follow(market, mark, stored)
+                await life.follow(market)
             await life.run(inbox)
+
+    async def _load(self, symbol: Symbol) -> tuple[TapeMark | None, list[Position]]:
+        """Where the store stands; without a mark nothing tells how far its rows are whole."""
+        mark = (await self._store.marks()).get(symbol)
+        stored: list[Position] = []
+        if mark is not None:
+            async for rows in self._store.states(symbol):
+                stored.extend(rows)
+        return mark, stored
 
 
 class _Life:
@@ -99,7 +104,9 @@ class _Life:
         clock: Clock,
         reporter: Reporter,
         rules: PositionRules,
+        load: Load,
     ) -> None:
+        self._load = load
         self._bus = bus
         self._clock = clock
         self._reporter = reporter
@@ -110,21 +117,25 @@ class _Life:
         self._delisted: set[Symbol] = set()
         self._outbox = Outbox()
         self._tell_now = asyncio.Event()
+        self._handing: asyncio.Future[None] | None = None  # what is being published
         self._told: dict[Symbol, TapeMark] = {}
-        self._asker = Asker(http, self._watches, clock, reporter, on_facts=self._take, venue_now_ms=self._venue_now_ms)
+        self._heard_from_ms: dict[Symbol, int] = {}  # this life counts prints from here on
+        self._asker = Asker(http, self._watches, clock, on_facts=self._take, venue_now_ms=self._venue_now_ms)
         self._tape = TapeSockets(
             sockets,
             self._watches,
             clock,
             count=rules.tape_sockets,
             on_facts=self._take,
-            on_interval_ended=self._tell_now.set,
+            on_interval_ended=self._tell_soon,
         )
 
-    def follow(self, market: Market, mark: TapeMark | None, stored: Sequence[Position]) -> None:
-        """Watch a coin, taking up where `mark` and the stored rows stood."""
+    async def follow(self, market: Market) -> None:
+        """Watch a coin, taking up where the stored mark and rows stand."""
+        mark, stored = await self._load(market.symbol)
+        self._heard_from_ms[market.symbol] = 0 if mark is None else mark.watermark_ms
         audit = self._audits[market.symbol] = MinuteAudit(market.sz_decimals)
-        self._watches[market.symbol] = CoinWatch(
+        watch = self._watches[market.symbol] = CoinWatch(
             market,
             self._rules,
             mark=mark,
@@ -132,14 +143,15 @@ class _Life:
             on_prints=audit.count,
             on_verdict=self._asker.hear_verdict,
         )
+        self._asker.take_up(watch)
         self._note_listing(market)
 
     async def run(self, inbox: Inbox) -> None:
-        """Run until cancelled; whatever is pending then is still published."""
-        dexes = sorted({watch.market.dex for watch in self._watches.values()})
-        slots = UserSlots(self._sockets, slots=self._rules.user_slots, dexes=dexes, on_snapshot=self._asker.hear)
-        for watch in self._watches.values():
-            self._asker.take_up(watch)
+        """Run until cancelled; whatever is pending then is still published, and behind it how far the tape is whole.
+
+        After a crash no last mark is told: what broke may have lost facts that the tape has counted.
+        """
+        slots = UserSlots(self._sockets, slots=self._rules.user_slots, on_snapshot=self._asker.hear)
         try:
             async with self._tape, slots, asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._publish(), name="positions-publish")
@@ -147,8 +159,14 @@ class _Life:
                 tasks.create_task(self._follow_bus(inbox, slots), name="positions-bus")
                 for i in range(ASKERS):
                     tasks.create_task(self._asker.run(), name=f"positions-ask-{i}")
-        finally:
+        except asyncio.CancelledError:
+            if self._handing is not None:
+                await self._handing
             await self._bus.publish(self._batch(final=True))
+            raise
+        finally:
+            if self._handing is not None:
+                await asyncio.wait({self._handing})
 
     # -- facts out -----------------------------------------------------------------------------------------------
 
@@ -164,11 +182,17 @@ class _Life:
                     seconds=(gap.until_ms - gap.since_ms) / 1000,
                 )
                 self._asker.want_everyone(self._watches[fact.mark.symbol])
-                self._tell_now.set()
+                self._tell_soon()
             elif fact.cause is Cause.PRINT:
-                self._asker.seen(fact.after.trader, self._watches[fact.after.symbol].market.dex)
+                after = fact.after
+                dex = self._watches[after.symbol].market.dex
+                self._asker.seen(after.trader, dex, is_unknown=after.state is PositionState.UNKNOWN)
             elif fact.cause is Cause.LATE:
                 self._asker.want(fact.after.trader, self._watches[fact.after.symbol].market.dex)
+
+    def _tell_soon(self) -> None:
+        self._tell_now.set()
+        self._outbox.wake()
 
     async def _publish(self) -> None:
         """Facts as they come; the watermark every `ADVANCE_S`, and at once when an interval has ended."""
@@ -186,7 +210,9 @@ class _Life:
                 told_s = self._clock.monotonic()
                 self._tell_now.clear()
             if batch:
-                await self._bus.publish(batch)
+                # Shielded: behind half a batch, the last mark of a cancelled life would be a lie.
+                self._handing = asyncio.ensure_future(self._bus.publish(batch))
+                await asyncio.shield(self._handing)
 
     def _batch(self, *, final: bool) -> list[Event]:
         """All pending facts, and behind them how far each tape is whole: both from one moment."""
@@ -219,7 +245,7 @@ class _Life:
                 learned_s = now_s
                 for watch in self._watches.values():
                     watch.learn_rates()
-                slots.give(self._asker.worth.voters)
+                self._give(slots)
 
     async def _follow_bus(self, inbox: Inbox, slots: UserSlots) -> None:
         while True:
@@ -227,10 +253,14 @@ class _Life:
                 match envelope.event:
                     case TradersRated() as rated if self._asker.worth.hear_ratings(rated):
                         self._asker.want_ranked()
-                        slots.give(self._asker.worth.voters)
+                        self._give(slots)
                     case MarketsListed() as listed:
                         for market in listed.markets:
-                            self._note_listing(market)
+                            if market.symbol in self._watches:
+                                self._note_listing(market)
+                            else:  # listed later than the others
+                                await self.follow(market)
+                                self._tape.follow(market.symbol)
                     case MarketContextChanged() as changed:
                         self._note_context(changed.context)
                     case CandlesClosed() as closed if closed.interval is Interval.M1:
@@ -238,6 +268,9 @@ class _Life:
                         if audit is not None:
                             for bar in closed.candles:
                                 audit.hear(bar)
+
+    def _give(self, slots: UserSlots) -> None:
+        slots.give(self._asker.worth.voters, sorted({watch.market.dex for watch in self._watches.values()}))
 
     def _note_listing(self, market: Market) -> None:
         watch = self._watches.get(market.symbol)
@@ -253,7 +286,8 @@ class _Life:
         watch = self._watches.get(context.symbol)
         if watch is None:
             return
-        self._asker.worth.hear_open_interest(context.symbol, context.open_interest * 10**watch.market.sz_decimals)
+        if self._asker.worth.hear_open_interest(context.symbol, context.open_interest * 10**watch.market.sz_decimals):
+            self._asker.reweigh()
         if context.open_interest <= 0:
             watch.halt(self._venue_now_ms())
         elif watch.is_halted and context.symbol not in self._delisted:
@@ -264,7 +298,8 @@ class _Life:
             tape = self._watches[symbol].tape
             if tape.watermark_ms is None:
                 continue
-            for wrong in audit.compare(whole_from_ms=tape.epoch_ms, watermark_ms=tape.watermark_ms):
+            whole_from_ms = max(tape.epoch_ms, self._heard_from_ms[symbol])
+            for wrong in audit.compare(whole_from_ms=whole_from_ms, watermark_ms=tape.watermark_ms):
                 log.warning(
                     "suspected_gap",
                     symbol=symbol,
@@ -279,15 +314,18 @@ class _Life:
         return self._tape.venue_now_ms()
 
     def _report(self, slots: UserSlots) -> None:
-        """Well while every tape's watermark is young enough for exact claims."""
+        """Well while every open market's watermark is young enough for exact claims, and accounts can be asked."""
         now_ms = self._venue_now_ms()
         late = [
             symbol
             for symbol, watch in self._watches.items()
-            if watch.tape.watermark_ms is None or now_ms - watch.tape.watermark_ms > self._rules.exact_max_age_ms
+            if not watch.is_halted
+            and (watch.tape.watermark_ms is None or now_ms - watch.tape.watermark_ms > self._rules.exact_max_age_ms)
         ]
         if late:
             self._reporter.failed(f"the tape stands still: {', '.join(late)}")
+        elif (reason := self._asker.failing) is not None:
+            self._reporter.failed(f"accounts: {reason}")
         else:
             self._reporter.ok(self._detail(slots))
 

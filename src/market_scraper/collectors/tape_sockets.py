@@ -16,7 +16,6 @@ from market_scraper.ports.sources import (
     FrameLost,
     Heard,
     PrintsHeard,
-    PulseHeard,
     SocketLost,
     SocketOpened,
     TimeHeard,
@@ -28,9 +27,6 @@ log = structlog.get_logger(__name__)
 
 RENEW_AFTER_S = 10_200.0
 """2 h 50 min: before the venue closes a socket at about 3 hours (facts 4.1), and at a moment that we choose."""
-
-FROM_THE_FUTURE_MS = 60_000
-"""A print so far ahead of the venue's clock cannot be true, and would carry the watermark away."""
 
 RESUBSCRIBE_S, RESUBSCRIBE_MOST_S = 8.0, 300.0
 """A coin without an interval is subscribed anew after this long, doubling: a coin that never traded has no replay."""
@@ -53,7 +49,6 @@ class TapeSockets:
         on_interval_ended: Callable[[], None],
     ) -> None:
         self.offset = ClockOffset()
-        self.pulses = 0
         self._sockets = sockets
         self._watches = watches
         self._clock = clock
@@ -78,6 +73,13 @@ class TapeSockets:
 
     async def __aexit__(self, *exc_info: object) -> None:
         await self._stack.aclose()
+
+    def follow(self, symbol: Symbol) -> None:
+        """A coin has joined the watches: subscribe it on every socket."""
+        not_before_s = self._clock.monotonic() + RESUBSCRIBE_S
+        for name, socket in self._open.items():
+            self._resubscribe[name, symbol] = (not_before_s, RESUBSCRIBE_S)
+            socket.want(self._subscriptions())
 
     @property
     def connected(self) -> int:
@@ -131,8 +133,6 @@ class TapeSockets:
             self._hear_prints(name, heard, now_s)
         elif isinstance(heard, TimeHeard):
             self._hear_time(name, heard, now_s)
-        elif isinstance(heard, PulseHeard):
-            self.pulses += 1
         elif isinstance(heard, FrameLost):
             for symbol in self._watches if heard.symbol is None else (heard.symbol,):
                 self._end(name, symbol, "unreadable")
@@ -143,7 +143,7 @@ class TapeSockets:
             return
         now_ms = self._clock.now_ms()
         newest_ms = _newest_ms(heard.prints)
-        if self.pulses and newest_ms > now_ms + self.offset.ms + FROM_THE_FUTURE_MS:
+        if not self.offset.believes(newest_ms, now_ms, now_s):
             self._end(name, heard.symbol, "from_the_future")
             return
         if not heard.replay:
@@ -155,7 +155,7 @@ class TapeSockets:
     def _hear_time(self, name: str, heard: TimeHeard, now_s: float) -> None:
         watch = self._watches.get(heard.symbol)
         now_ms = self._clock.now_ms()
-        if watch is None or (self.pulses and heard.time_ms > now_ms + self.offset.ms + FROM_THE_FUTURE_MS):
+        if watch is None or not self.offset.believes(heard.time_ms, now_ms, now_s):
             return
         self.offset.note(heard.time_ms, now_ms, now_s)
         self._give(watch.hear_time(name, heard.time_ms, now_s=now_s, known_at_ms=now_ms))
@@ -194,7 +194,9 @@ class TapeSockets:
         if not due:
             return
         name = due[0]
-        others_carry = all(set(watch.tape.covered_by()) - {name} for watch in self._watches.values())
+        # Only coins that it carries itself can lose anything: one that never trades must not keep it from its turn.
+        carried = [covered for w in self._watches.values() if name in (covered := w.tape.covered_by())]
+        others_carry = all(len(covered) > 1 for covered in carried)
         if others_carry or len(self._names) == 1:
             self._renew_s[name] = now_s + RENEW_AFTER_S
             self._end_all(name, "renewed")

@@ -44,9 +44,12 @@ class Worth:
         self._ranked = {t.row.trader: max(t.row.account_value, 0.0) / value for t in traders}
         return True
 
-    def hear_open_interest(self, symbol: Symbol, lots: float) -> None:
-        """Open interest of a coin, each contract once, in lots."""
-        self._open_lots[symbol] = lots
+    def hear_open_interest(self, symbol: Symbol, lots: float) -> bool:
+        """Take a coin's open interest, each contract once, in lots; True when it is the first that counts."""
+        is_first = lots > 0 and symbol not in self._open_lots
+        if lots > 0:
+            self._open_lots[symbol] = lots
+        return is_first
 
     @property
     def ranked(self) -> Iterable[Address]:
@@ -62,7 +65,10 @@ class Worth:
             if book is None:
                 continue
             lots = book.lots if book.lots is not None else book.net
-            worth += abs(lots) / (2 * max(self._open_lots.get(watch.symbol, 0.0), 1.0))
+            open_lots = self._open_lots.get(watch.symbol)
+            if open_lots is None:
+                continue  # a size is no share of anything yet
+            worth += abs(lots) / (2 * open_lots)
             sized = sized or book.lots is not None
         return worth if sized else worth + UNKNOWN_SIZE + 0.5 * self._ranked.get(target.trader, 0.0)
 

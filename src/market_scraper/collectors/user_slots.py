@@ -12,12 +12,10 @@ from market_scraper.ports.sources import AccountHeard, Heard, VenueSocket, Venue
 class UserSlots:
     """One socket with an account subscription per slot (trader x dex, each trader takes one slot)."""
 
-    def __init__(
-        self, sockets: VenueSockets, *, slots: int, dexes: Sequence[str], on_snapshot: Callable[[AccountSnapshot], None]
-    ) -> None:
+    def __init__(self, sockets: VenueSockets, *, slots: int, on_snapshot: Callable[[AccountSnapshot], None]) -> None:
         self._sockets = sockets
         self._slots = slots
-        self._dexes = dexes
+        self._dexes: tuple[str, ...] = ()
         self._on_snapshot = on_snapshot
         self._socket: VenueSocket | None = None
         self._stack = AsyncExitStack()
@@ -32,12 +30,12 @@ class UserSlots:
     async def __aexit__(self, *exc_info: object) -> None:
         await self._stack.aclose()
 
-    def give(self, traders: Sequence[Address]) -> None:
-        """Give the slots to the first of these; who has one and is still among them keeps it."""
+    def give(self, traders: Sequence[Address], dexes: Sequence[str]) -> None:
+        """Give the slots to the first of these, on all these dexes; who has one and is still among them keeps it."""
         chosen = tuple(traders[: self._slots])
-        if self._socket is None or set(chosen) == set(self.traders):
+        if self._socket is None or (set(chosen) == set(self.traders) and set(dexes) == set(self._dexes)):
             return
-        self.traders = chosen
+        self.traders, self._dexes = chosen, tuple(dexes)
         self._socket.want(
             [
                 {"type": "clearinghouseState", "user": trader, **({"dex": dex} if dex else {})}
