@@ -1,15 +1,18 @@
 """Candles of all six intervals: history back to what the venue keeps, then each bar once it is closed.
 
 Closed bars come from REST alone, a few seconds after their end: the socket's last frame of a bar need not be its last
-word, and says nothing of minutes without trades. The socket shows the bar that is still forming.
+word, and says nothing of minutes without trades. The socket shows the bar that is still forming. Whether a bar has
+closed is read off the venue's own bars (`VenueTime`), for our clock may be minutes wrong.
 """
 
 import asyncio
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
 from market_scraper.collectors.markets import Listing
+from market_scraper.collectors.venue_time import VenueTime
 from market_scraper.domain.errors import InvalidInput, SourceError
 from market_scraper.domain.events import CandleFormed, CandlesClosed, Event
 from market_scraper.domain.market import Candle
@@ -17,7 +20,7 @@ from market_scraper.domain.values import Interval, Symbol
 from market_scraper.ports.bus import Bus
 from market_scraper.ports.clock import Clock
 from market_scraper.ports.reporting import Reporter
-from market_scraper.ports.sources import CandleHeard, Heard, VenueHttp, VenueSockets
+from market_scraper.ports.sources import CandleHeard, Heard, VenueHttp, VenueSocket, VenueSockets
 from market_scraper.ports.stores import CandleReader
 
 log = structlog.get_logger(__name__)
@@ -29,13 +32,14 @@ GRACE_MS = 5_000
 """A closed bar is asked for this long after its end: a node's answer may lag by up to 2 s."""
 
 CERTAIN_MS = 60_000
-"""A bar is closed when a later one is in the same answer; without one, this long after its end by our clock."""
+"""A bar is closed when a later one is in the same answer; without one, this long after its end at the venue."""
 
-ASK_AGAIN_S = 5.0
+ASK_AGAIN_S, ASK_AGAIN_MOST_S = 5.0, 60.0
+"""An answer without the bar that is due is asked for again, doubling: a minute without trades has none (weight 21)."""
 
 REPAIR_EVERY_S = 3_600.0
 SHOW_S = 0.5
-RETRY_S = 5.0
+RETRY_S, RETRY_MOST_S = 5.0, 300.0
 CHEAP_SYMBOLS = 5
 """Asking for one closed 1m bar costs weight 21. With more symbols than this, several bars are fetched at a time."""
 
@@ -47,9 +51,12 @@ class Series:
         self.symbol = symbol
         self.interval = interval
         self.next_ms: int | None = None  # open time of the first bar that is not had; None = nothing is
-        self.empty: set[tuple[int, int]] = set()  # holes for which the venue has nothing
+        self.empty: set[int] = set()  # open times for which the venue was asked in vain
         self.repaired_s: float | None = None
         self.not_before_s = 0.0
+        self.vain = 0  # answers in a row without the bar that was due
+        self.failures = 0  # in a row
+        self.reason: str | None = None  # what fails, None = nothing
 
     def closed_before(self, venue_now_ms: int) -> int:
         """Open time of the bar that is still forming, or has closed too recently to be believed."""
@@ -88,84 +95,123 @@ class CandlesCollector:
         self._reporter = reporter
         self._listing = listing
         self._intervals = intervals
+        self._venue_time = VenueTime()
+        self._series: list[Series] = []
+        self._socket: VenueSocket | None = None
         self._forming: dict[tuple[Symbol, Interval], Candle] = {}
         self.stored = 0  # bars published since start
 
     async def run(self) -> None:
         """Collect until cancelled."""
-        series = await self._open_series()
+        self._series = []
         if self._sockets is None:
-            await self._keep_complete(series)
+            await self._keep_complete()
             return
-        async with self._sockets.open("candles", self._hear) as socket, asyncio.TaskGroup() as tasks:
-            socket.want([{"type": "candle", "coin": s.symbol, "interval": s.interval.value} for s in series])
+        async with self._sockets.open("candles", self._hear) as self._socket, asyncio.TaskGroup() as tasks:
             tasks.create_task(self._show_forming(), name="candles-forming")
-            tasks.create_task(self._keep_complete(series), name="candles-closed")
+            tasks.create_task(self._keep_complete(), name="candles-closed")
 
     async def backfill(self) -> int:
         """Fill every series once, holes included; gives how many bars came. Raises SourceError."""
         before = self.stored
-        for series in await self._open_series():
+        self._series = []
+        await self._listing.wait()
+        await self._open_series()
+        for series in self._series:
             await self._fetch_due(series, 1)
             await self._repair(series)
         return self.stored - before
 
-    async def _open_series(self) -> list[Series]:
-        """Every series of every listed symbol, the short intervals first, each at what the store has."""
-        markets = await self._listing.wait()
+    async def _open_series(self) -> None:
+        """Every series of every listed symbol, each at what the store has; a symbol may be listed later than others."""
+        known = {series.symbol for series in self._series}
+        markets = [market for market in self._listing.markets if market.symbol not in known]
         opened = [Series(market.symbol, interval) for interval in self._intervals for market in markets]
+        if not opened:
+            return
         for series in opened:
             newest = await self._store.newest(series.symbol, series.interval)
             series.next_ms = None if newest is None else newest.t_ms + series.interval.ms
-        return opened
+        self._series = sorted([*self._series, *opened], key=lambda series: series.interval.ms)  # short intervals first
+        if self._socket is not None:
+            wanted: list[dict[str, object]] = [
+                {"type": "candle", "coin": s.symbol, "interval": s.interval.value} for s in self._series
+            ]
+            self._socket.want(wanted)
 
-    async def _keep_complete(self, all_series: Sequence[Series]) -> None:
+    async def _keep_complete(self) -> None:
+        await self._listing.wait()
         every = max(1, len(self._listing.symbols) // CHEAP_SYMBOLS)
         while True:
-            try:
-                for series in all_series:
-                    await self._fetch_due(series, every if series.interval is Interval.M1 else 1)
-                for series in all_series:
-                    now_s = self._clock.monotonic()
-                    if series.repaired_s is None or now_s - series.repaired_s >= REPAIR_EVERY_S:
-                        series.repaired_s = now_s
-                        await self._repair(series)
-            except SourceError as error:
-                self._reporter.failed(str(error), told=True)
-                await self._clock.sleep(RETRY_S if error.retry_after_s is None else max(1.0, error.retry_after_s))
-            except InvalidInput as error:
-                self._reporter.failed(f"unreadable candles: {error}")
-                await self._clock.sleep(60.0)
+            await self._open_series()
+            for series in self._series:
+                await self._tend(series, every if series.interval is Interval.M1 else 1, self._fetch_due)
+            for series in self._series:
+                await self._tend(series, every, self._repair_if_due)
+            failing = [series for series in self._series if series.reason is not None]
+            if failing:
+                worst = failing[0]
+                self._reporter.failed(f"{worst.symbol} {worst.interval.value}: {worst.reason}")
             else:
-                self._reporter.ok({"series": len(all_series), "bars_published": self.stored})
-                await self._clock.sleep(1.0)
+                self._reporter.ok({"series": len(self._series), "bars_published": self.stored})
+            await self._clock.sleep(1.0)
+
+    async def _tend(self, series: Series, every: int, work: Callable[[Series, int], Awaitable[None]]) -> None:
+        """Do it unless the series has to wait; one that fails waits by itself, and keeps none of the others waiting."""
+        if self._clock.monotonic() < series.not_before_s:
+            return
+        try:
+            await work(series, every)
+        except SourceError as error:
+            self._put_off(series, str(error), error.retry_after_s or 0.0)
+        except InvalidInput as error:
+            self._put_off(series, f"unreadable candles: {error}", 60.0)
+
+    def _put_off(self, series: Series, reason: str, at_least_s: float) -> None:
+        delay_s = min(RETRY_S * 2 ** min(series.failures, 10), RETRY_MOST_S)
+        series.failures += 1
+        series.reason = reason
+        series.not_before_s = self._clock.monotonic() + max(delay_s, at_least_s)
 
     async def _fetch_due(self, series: Series, every: int) -> None:
-        now_s, now_ms = self._clock.monotonic(), self._clock.now_ms()
-        due = series.due(now_ms, every)
-        if due is None or now_s < series.not_before_s:
+        now_s = self._clock.monotonic()
+        venue_ms = self._venue_time.at_least_ms(now_s)
+        due = series.due(self._clock.now_ms() if venue_ms is None else venue_ms, every)
+        if due is None:
             return
-        series.not_before_s = now_s + ASK_AGAIN_S
-        start_ms, end_ms = due
-        last_ms = await self._fetch(series, start_ms, end_ms)
-        if end_ms + series.interval.ms + CERTAIN_MS <= now_ms:
+        end_ms = due[1]
+        last_ms = await self._fetch(series, [due])
+        if venue_ms is not None and end_ms + series.interval.ms + CERTAIN_MS <= venue_ms:
             # What the venue did not give of long closed time does not exist yet: the hourly repair asks again.
             series.next_ms = end_ms + series.interval.ms
         elif last_ms is not None:
             series.next_ms = last_ms + series.interval.ms
+        series.vain = 0 if (series.next_ms or 0) > end_ms else series.vain + 1
+        if series.vain:
+            series.not_before_s = now_s + min(ASK_AGAIN_S * 2 ** min(series.vain - 1, 10), ASK_AGAIN_MOST_S)
 
-    async def _fetch(self, series: Series, start_ms: int, end_ms: int) -> int | None:
-        """Publish the closed bars of that stretch; gives the last one's open time, None when there was none."""
-        length_ms, now_ms = series.interval.ms, self._clock.now_ms()
-        bars = await self._http.candles(series.symbol, series.interval, start_ms, end_ms + 2 * length_ms)
-        newest_ms = bars[-1].t_ms if bars else 0
-        closed = tuple(
-            bar
-            for bar in bars
-            if start_ms <= bar.t_ms <= end_ms
-            and bar.t_ms % length_ms == 0
-            and (bar.t_ms < newest_ms or bar.t_ms + length_ms + CERTAIN_MS <= now_ms)
+    async def _fetch(self, series: Series, stretches: Sequence[tuple[int, int]]) -> int | None:
+        """Ask once for all stretches (oldest first) and publish their closed bars; gives the last one's open time."""
+        length_ms = series.interval.ms
+        venue_ms = self._venue_time.at_least_ms(self._clock.monotonic())  # as of asking: the answer may lag, not lead
+        bars = await self._http.candles(
+            series.symbol, series.interval, stretches[0][0], stretches[-1][1] + 2 * length_ms
         )
+        series.failures, series.reason = 0, None
+        now_ms = self._clock.now_ms()
+        newest_ms = max((bar.t_ms for bar in bars), default=0)
+        if bars:
+            self._venue_time.note(newest_ms, now_ms, self._clock.monotonic())
+        firsts = [first for first, _ in stretches]
+
+        def is_asked(t_ms: int) -> bool:
+            at = bisect_right(firsts, t_ms) - 1
+            return at >= 0 and t_ms <= stretches[at][1] and t_ms % length_ms == 0
+
+        def is_closed(t_ms: int) -> bool:
+            return t_ms < newest_ms or (venue_ms is not None and t_ms + length_ms + CERTAIN_MS <= venue_ms)
+
+        closed = tuple(bar for bar in bars if is_asked(bar.t_ms) and is_closed(bar.t_ms))
         if not closed:
             return None
         await self._bus.publish(
@@ -181,21 +227,43 @@ class CandlesCollector:
         self.stored += len(closed)
         return closed[-1].t_ms
 
+    async def _repair_if_due(self, series: Series, _every: int) -> None:
+        now_s = self._clock.monotonic()
+        if series.repaired_s is None or now_s - series.repaired_s >= REPAIR_EVERY_S:
+            await self._repair(series)
+            series.repaired_s = now_s
+
     async def _repair(self, series: Series) -> None:
-        """Ask for the holes between stored bars, as far back as the venue goes."""
-        reach_ms = series.closed_before(self._clock.now_ms()) - REACH * series.interval.ms
-        for hole in await self._store.gaps(series.symbol, series.interval, start_ms=reach_ms):
-            if hole in series.empty:
-                continue
-            found = await self._fetch(series, *hole) is not None
-            if not found:
-                series.empty.add(hole)
-            log.info(
-                "candle_gap_asked", symbol=series.symbol, interval=series.interval.value, first_ms=hole[0], found=found
-            )
+        """Ask for the holes between stored bars, as far back as the venue goes: all of them in one request.
+
+        A quiet coin has thousands, one for each run of minutes without trades; what the venue does not have is asked
+        for once.
+        """
+        length_ms = series.interval.ms
+        reach_ms = series.closed_before(self._clock.now_ms()) - REACH * length_ms
+        holes = [
+            hole
+            for hole in await self._store.gaps(series.symbol, series.interval, start_ms=reach_ms)
+            if not series.empty.issuperset(range(hole[0], hole[1] + 1, length_ms))
+        ]
+        if not holes:
+            return
+        before = self.stored
+        await self._fetch(series, holes)
+        for first_ms, last_ms in holes:
+            series.empty.update(range(first_ms, last_ms + 1, length_ms))
+        series.empty = {t_ms for t_ms in series.empty if t_ms >= reach_ms}
+        log.info(
+            "candle_gaps_asked",
+            symbol=series.symbol,
+            interval=series.interval.value,
+            holes=len(holes),
+            found=self.stored - before,
+        )
 
     def _hear(self, heard: Heard) -> None:
         if isinstance(heard, CandleHeard):
+            self._venue_time.note(heard.candle.t_ms, self._clock.now_ms(), self._clock.monotonic())
             self._forming[heard.symbol, heard.interval] = heard.candle
 
     async def _show_forming(self) -> None:
