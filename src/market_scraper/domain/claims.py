@@ -39,7 +39,7 @@ def claim(position: Position, mark: TapeMark, venue_now_ms: int, *, exact_max_ag
     if mark.epoch_ms > position.epoch_ms:
         missed = [gap for gap in mark.gaps if gap.until_ms > position.epoch_ms]
     stale = venue_now_ms - as_of > exact_max_age_ms
-    if position.state is PositionState.EXACT and mark.halted_since_ms is not None:
+    if mark.halted_since_ms is not None:  # who was nearly sure knows no more of a settlement than who was exact
         return Claim(PositionState.UNSURE, 1.0, Cause.HALT, mark.halted_since_ms, as_of)
     if position.state is PositionState.EXACT and not missed and not stale and mark.epoch_ms <= position.epoch_ms:
         return Claim(PositionState.EXACT, None, None, None, as_of)

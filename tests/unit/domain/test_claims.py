@@ -1,0 +1,93 @@
+"""What may be claimed now."""
+
+import math
+from typing import Any
+
+import pytest
+
+from market_scraper.domain.claims import claim
+from market_scraper.domain.positions import Cause, PositionState
+from tests.facts import mark, position
+
+NOW = 100_000
+UNSURE: dict[str, Any] = {"state": PositionState.UNSURE, "since_ms": 50_000}
+
+
+def test_an_exact_position_is_exact_as_of_the_watermark() -> None:
+    said = claim(position(), mark(NOW), NOW)
+    assert (said.state, said.as_of_ms, said.doubt, said.because) == (PositionState.EXACT, NOW, None, None)
+
+
+def test_a_fact_newer_than_the_watermark_speaks_for_its_own_block() -> None:
+    assert claim(position(t_ms=NOW + 40), mark(NOW), NOW + 50).as_of_ms == NOW + 40
+
+
+@pytest.mark.parametrize(("age_ms", "state"), [(5_000, PositionState.EXACT), (5_001, PositionState.UNSURE)])
+def test_from_five_seconds_behind_on_nothing_is_exact(age_ms: int, state: PositionState) -> None:
+    said = claim(position(), mark(NOW), NOW + age_ms)
+    assert said.state is state
+    if state is PositionState.UNSURE:
+        assert (said.because, said.since_ms, said.as_of_ms) == (Cause.STALE, NOW, NOW)
+
+
+def test_after_a_gap_it_is_unsure_since_the_gap_began_until_an_answer_of_the_new_stretch() -> None:
+    tape = mark(NOW, gaps=((60_000, 80_000),))
+    said = claim(position(), tape, NOW)
+    assert (said.state, said.because, said.since_ms) == (PositionState.UNSURE, Cause.GAP, 60_000)
+    assert claim(position(epoch_ms=80_000), tape, NOW).state is PositionState.EXACT
+
+
+def test_the_doubt_is_one_less_the_chance_of_no_change_over_all_gaps_at_the_shrunk_rate() -> None:
+    tape = mark(NOW, gaps=((10_000, 15_000), (60_000, 80_000)), rate_shape=0.5, rate_watch_s=100.0)
+    said = claim(position(changes=4, watched_from_ms=0), tape, NOW)
+    rate = (0.5 + 4) / (100.0 + 10.0)  # watched until the first gap began
+    assert said.doubt == pytest.approx(1 - math.exp(-rate * 25.0))
+
+
+def test_who_never_traded_is_surer_than_who_trades_all_the_time() -> None:
+    tape = mark(NOW, gaps=((60_000, 80_000),))
+    quiet, busy = (claim(position(changes=n), tape, NOW).doubt or 0.0 for n in (0, 500))
+    assert quiet < 0.01
+    assert busy > 0.9
+
+
+def test_a_stale_tape_adds_the_time_since_the_watermark() -> None:
+    soon, later = (claim(position(), mark(NOW), NOW + ms).doubt or 0.0 for ms in (6_000, 600_000))
+    assert 0 < soon < later < 1
+
+
+def test_doubt_of_an_unsure_position_grows_with_what_was_missed_since() -> None:
+    held = position(**UNSURE, because=Cause.CANDIDATES, doubt=0.5)
+    before = claim(held, mark(NOW), NOW)
+    after = claim(held, mark(NOW, gaps=((60_000, 80_000),)), NOW)
+    assert (before.doubt, before.because, before.since_ms) == (0.5, Cause.CANDIDATES, 50_000)
+    assert (after.doubt or 0.0) > 0.5
+
+
+@pytest.mark.parametrize("because", [Cause.DRIFT, Cause.ODD_SIZE])
+def test_drift_and_odd_sizes_are_no_knowledge_at_all(because: Cause) -> None:
+    assert claim(position(**UNSURE, because=because, doubt=1.0), mark(NOW), NOW).doubt == 1.0
+
+
+def test_in_a_halted_market_nothing_is_exact_and_the_doubt_is_one() -> None:
+    said = claim(position(), mark(NOW, halted_since_ms=70_000), NOW)
+    assert (said.state, said.doubt, said.because, said.since_ms) == (PositionState.UNSURE, 1.0, Cause.HALT, 70_000)
+
+
+@pytest.mark.parametrize("because", [Cause.GAP, Cause.CANDIDATES])
+def test_in_a_halted_market_who_was_nearly_sure_is_no_surer_than_the_exact_ones(because: Cause) -> None:
+    """Else an unsure trader's vote would count nearly whole where an exact one's counts nothing."""
+    said = claim(position(**UNSURE, because=because, doubt=0.01), mark(NOW, halted_since_ms=70_000), NOW)
+    assert (said.state, said.doubt, said.because) == (PositionState.UNSURE, 1.0, Cause.HALT)
+
+
+def test_nothing_is_said_of_the_unknown_however_the_tape_stands() -> None:
+    unknown = position(state=PositionState.UNKNOWN, lots=None)
+    for tape in (mark(NOW), mark(NOW, halted_since_ms=1), mark(NOW, gaps=((1, 2),))):
+        said = claim(unknown, tape, NOW + 60_000)
+        assert (said.state, said.doubt, said.because) == (PositionState.UNKNOWN, None, None)
+
+
+def test_when_the_gaps_since_are_forgotten_nothing_is_left_of_a_claim() -> None:
+    said = claim(position(epoch_ms=10), mark(NOW, epoch_ms=90_000), NOW)
+    assert (said.state, said.doubt, said.because) == (PositionState.UNSURE, 1.0, Cause.GAP)
