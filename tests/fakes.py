@@ -5,10 +5,19 @@ import heapq
 import itertools
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TypeVar
 
 from market_scraper.domain.errors import InvalidInput, StoreError
+from market_scraper.domain.market import Candle, Market, MarketContext
+from market_scraper.domain.positions import AccountSnapshot
+from market_scraper.domain.traders import LeaderboardRow
+from market_scraper.domain.values import Address, Interval, Symbol
+from market_scraper.ports.reporting import Detail
+from market_scraper.ports.sources import Heard, VenueSocket
 from market_scraper.ports.stores import Row, SettingRow
 from market_scraper.storage import MemoryRepository
+
+T = TypeVar("T")
 
 TURNS = 50
 """Turns of the event loop that `settle` grants; a chain of awaits in our tests is far shorter."""
@@ -155,3 +164,116 @@ class FakeStore(MemoryRepository):
                 raise InvalidInput(f"{row.key} cannot be stored")
         await super().write(rows)
         self.writes.append(list(rows))
+
+
+class FakeReporter:
+    """A `ports.reporting.Reporter` that remembers what was said: "ok" or the reason."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+        self.detail: Detail = {}
+
+    def ok(self, detail: Detail | None = None) -> None:
+        self.said.append("ok")
+        if detail is not None:
+            self.detail = detail
+
+    def failed(self, reason: str) -> None:
+        self.said.append(reason)
+
+    @property
+    def turns(self) -> list[str]:
+        """What was said, each run of the same words once."""
+        return [words for words, _ in itertools.groupby(self.said)]
+
+
+class FakeSocket:
+    """A `ports.sources.VenueSocket`: the test says what is heard on it; what was asked of it is remembered."""
+
+    def __init__(self, name: str, on_heard: Callable[[Heard], None]) -> None:
+        self.name = name
+        self.say = on_heard
+        self.wanted: list[dict[str, object]] = []
+        self.renewed: list[Symbol] = []
+        self.reconnects: list[str] = []
+
+    def want(self, subscriptions: Sequence[dict[str, object]]) -> None:
+        self.wanted = list(subscriptions)
+
+    def renew_trades(self, symbol: Symbol) -> None:
+        self.renewed.append(symbol)
+
+    def reconnect(self, reason: str) -> None:
+        self.reconnects.append(reason)
+
+
+class FakeSockets:
+    """`ports.sources.VenueSockets` without a venue. `closed` holds the names whose block was left."""
+
+    def __init__(self) -> None:
+        self.open_now: dict[str, FakeSocket] = {}
+        self.closed: list[str] = []
+
+    def __getitem__(self, name: str) -> FakeSocket:
+        return self.open_now[name]
+
+    def open(self, name: str, on_heard: Callable[[Heard], None]) -> AbstractAsyncContextManager[VenueSocket]:
+        return self._open(name, on_heard)
+
+    @asynccontextmanager
+    async def _open(self, name: str, on_heard: Callable[[Heard], None]) -> AsyncIterator[VenueSocket]:
+        self.open_now[name] = FakeSocket(name, on_heard)
+        try:
+            yield self.open_now[name]
+        finally:
+            del self.open_now[name]
+            self.closed.append(name)
+
+
+class FakeHttp:
+    """`ports.sources.VenueHttp` from plain fields and functions; an exception in their place is raised.
+
+    `asked` has each question as (what, its arguments). While `held` is unset, account answers wait.
+    """
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[object, ...]] = []
+        self.listed: list[Market] | Exception = []
+        self.states: list[MarketContext] | Exception = []
+        self.bars: Callable[[Symbol, Interval, int, int], list[Candle] | Exception] = lambda *_: []
+        self.account_of: Callable[[Address, str], AccountSnapshot | Exception] = lambda *_: InvalidInput("nobody")
+        self.pulls: list[Sequence[Sequence[LeaderboardRow]] | Exception] = []
+        self.held = asyncio.Event()
+        self.held.set()
+
+    async def markets(self) -> list[Market]:
+        self.asked.append(("markets",))
+        return _given(self.listed)
+
+    async def contexts(self) -> list[MarketContext]:
+        self.asked.append(("contexts",))
+        return _given(self.states)
+
+    async def candles(self, symbol: Symbol, interval: Interval, start_ms: int, end_ms: int) -> list[Candle]:
+        self.asked.append(("candles", symbol, interval, start_ms, end_ms))
+        return _given(self.bars(symbol, interval, start_ms, end_ms))
+
+    async def account(self, trader: Address, dex: str = "") -> AccountSnapshot:
+        self.asked.append(("account", trader, dex))
+        await self.held.wait()
+        return _given(self.account_of(trader, dex))
+
+    async def leaderboard(self) -> AsyncIterator[Sequence[LeaderboardRow]]:
+        self.asked.append(("leaderboard",))
+        await self.held.wait()
+        for rows in _given(self.pulls.pop(0)):
+            yield rows
+
+    def spent_last_minute(self) -> int:
+        return 0
+
+
+def _given(answer: T | Exception) -> T:
+    if isinstance(answer, Exception):
+        raise answer
+    return answer

@@ -1,0 +1,68 @@
+"""How far the venue's clock is from ours."""
+
+import pytest
+
+from market_scraper.collectors.offset import UNBELIEVED_S, ClockOffset
+
+NOW = 1_700_000_000_000
+
+
+def test_before_the_first_frame_it_is_nothing_and_any_time_is_believed() -> None:
+    offset = ClockOffset()
+    assert (offset.ms, offset.is_known) == (0, False)
+    assert offset.believes(NOW + 600_000, NOW, 0.0)
+
+
+def test_the_quickest_frame_is_nearest_to_the_truth() -> None:
+    offset = ClockOffset()
+    for delay_ms in (900, 120, 400):
+        offset.note(NOW - 5_000 - delay_ms, NOW, 1_000.0)
+    assert offset.ms == -5_120
+
+
+def test_it_forgets_after_two_windows() -> None:
+    offset = ClockOffset()
+    for minute in range(20):
+        lead = 500 if minute == 0 else 0
+        offset.note(NOW + minute * 60_000 + lead, NOW + minute * 60_000, 1_000.0 + minute * 60)
+    assert offset.ms == 0
+
+
+@pytest.mark.parametrize("wrong_by_ms", [-7_200_000, -120_000, 120_000, 7_200_000])
+def test_a_clock_of_ours_that_is_wrong_by_minutes_or_hours_is_only_an_offset(wrong_by_ms: int) -> None:
+    offset = ClockOffset()
+    for second in range(5):
+        now_ms = NOW + wrong_by_ms + second * 1000
+        assert offset.believes(NOW + second * 1000, now_ms, float(second))
+        offset.note(NOW + second * 1000, now_ms, float(second))
+    assert offset.ms == -wrong_by_ms
+
+
+@pytest.mark.parametrize("step_ms", [-120_000, 120_000])
+def test_when_our_clock_steps_the_next_frame_says_the_new_offset(step_ms: int) -> None:
+    offset = ClockOffset()
+    offset.note(NOW, NOW, 1_000.0)
+    assert offset.believes(NOW + 1_000, NOW + 1_000 + step_ms, 1_001.0)
+    offset.note(NOW + 1_000, NOW + 1_000 + step_ms, 1_001.0)
+    assert offset.ms == -step_ms
+
+
+def test_a_time_from_the_future_is_not_believed_among_good_ones() -> None:
+    offset = ClockOffset()
+    for second in range(100):
+        now_ms, now_s = NOW + second * 1000, 1_000.0 + second
+        offset.note(now_ms, now_ms, now_s)
+        assert offset.believes(now_ms, now_ms, now_s)
+        assert not offset.believes(now_ms + 60_001, now_ms, now_s)
+
+
+def test_when_all_times_are_from_the_future_for_long_it_is_the_venue_that_has_moved() -> None:
+    offset = ClockOffset()
+    offset.note(NOW, NOW, 1_000.0)
+    ahead = 90_000
+    believed = [
+        second
+        for second in range(1, 60)
+        if offset.believes(NOW + second * 1000 + ahead, NOW + second * 1000, 1_000.0 + second)
+    ]
+    assert believed[0] == UNBELIEVED_S + 1
