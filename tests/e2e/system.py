@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -76,7 +76,7 @@ def clean_environment() -> dict[str, str]:
     return {**clean, "NO_PROXY": "127.0.0.1"}
 
 
-async def command(*words: str, within_s: float = 60.0, **env: str) -> Finished:
+async def command(*words: str, env: Mapping[str, str] | None = None, within_s: float = 60.0) -> Finished:
     """Run `python -m market_scraper WORDS...` to its end."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "market_scraper", *words),
@@ -84,7 +84,7 @@ async def command(*words: str, within_s: float = 60.0, **env: str) -> Finished:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         cwd=ROOT,
-        env=clean_environment() | env,
+        env=clean_environment() | dict(env or {}),
     )
     try:
         out, error = await asyncio.wait_for(process.communicate(), within_s)

@@ -34,7 +34,10 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
         table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*(Text(cell(value)) for value in row))
-    Console(width=None if terminal else PIPED_WIDTH, no_color=not terminal, highlight=False).print(table)
+    # FORCE_COLOR, as CI machines set it, must not put control codes into what is piped.
+    force = None if terminal else False
+    width = None if terminal else PIPED_WIDTH
+    Console(width=width, force_terminal=force, no_color=not terminal, highlight=False).print(table)
 
 
 def cell(value: object) -> str:
