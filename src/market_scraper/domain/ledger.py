@@ -25,8 +25,13 @@ RING_MS = 30_000
 
 PRUNE_ABOVE = 64
 
+RATE_SHAPE = 0.2
+"""Far below 1: most traders change rarely and a few very often. Chosen by log score and calibration (decision 8)."""
+
 NANO = 1_000
 """A venue price tick times a lot is a micro-dollar; we count a thousand times as fine."""
+
+_UNKNOWN = PositionState.UNKNOWN
 
 
 @dataclass(slots=True)
@@ -145,14 +150,10 @@ class CoinLedger:
         return book is not None and book.state is PositionState.EXACT and book.epoch_ms == self._epoch_ms
 
     def rate_prior(self, watermark_ms: int) -> tuple[float, float]:
-        """(shape, watched seconds) of the Gamma prior of change rates: the mean is everyone's, the shape is 1/4.
-
-        A shape below 1 says that most traders change rarely and a few very often.
-        """
+        """(shape, watched seconds) of the Gamma prior of change rates: the mean is everyone's, for the shape see there."""
         changes = sum(book.changes for book in self._books.values())
         watched_s = sum(max(0, watermark_ms - book.watched_from_ms) for book in self._books.values()) / 1000
-        shape = 0.25
-        return shape, min(1e9, shape * (watched_s + 1.0) / (changes + 0.1))
+        return RATE_SHAPE, min(1e9, RATE_SHAPE * (watched_s + 1.0) / (changes + 0.1))
 
     # -- starting ------------------------------------------------------------------------------------------------
 
@@ -220,23 +221,32 @@ class CoinLedger:
     def _count_blocks(
         self, prints: Sequence[Print], cause: Cause, known_at_ms: int, facts: list[PositionChanged]
     ) -> None:
-        block: dict[Address, list[float]] = {}  # trader -> [net lots, gross lots, gross lots x price, tid, price]
+        # [net lots, gross lots, gross lots x price, tid, price] by trader; a list, for it is changed in place.
+        block: dict[Address, list[float]] = {}
         block_ms = prints[0].time_ms
         for p in prints:
             if p.time_ms != block_ms:
                 self._close_block(block_ms, block, cause, known_at_ms, facts)
                 block = {}
                 block_ms = p.time_ms
-            for trader, lots in ((p.buyer, p.lots), (p.seller, -p.lots)):
-                sums = block.get(trader)
-                if sums is None:
-                    block[trader] = [lots, p.lots, p.lots * p.px, p.tid, p.px]
-                else:
-                    sums[0] += lots
-                    sums[1] += p.lots
-                    sums[2] += p.lots * p.px
-                    sums[3] = p.tid
-                    sums[4] = p.px
+            lots, px, tid = p.lots, p.px, p.tid
+            paid = lots * px
+            if (sums := block.get(p.buyer)) is None:
+                block[p.buyer] = [lots, lots, paid, tid, px]
+            else:
+                sums[0] += lots
+                sums[1] += lots
+                sums[2] += paid
+                sums[3] = tid
+                sums[4] = px
+            if (sums := block.get(p.seller)) is None:
+                block[p.seller] = [-lots, lots, paid, tid, px]
+            else:
+                sums[0] -= lots
+                sums[1] += lots
+                sums[2] += paid
+                sums[3] = tid
+                sums[4] = px
         self._close_block(block_ms, block, cause, known_at_ms, facts)
 
     def _close_block(
@@ -247,30 +257,39 @@ class CoinLedger:
         known_at_ms: int,
         facts: list[PositionChanged],
     ) -> None:
+        """Apply one block. Runs for every trader of every print, so it is written out rather than put together."""
+        books, epoch_ms, is_late = self._books, self._epoch_ms, cause is Cause.LATE
         for trader, (net, gross, paid, tid, px) in block.items():
-            book = self._books.get(trader)
+            book = books.get(trader)
             if book is None:
-                book = self._books[trader] = Book(trader, epoch_ms=self._epoch_ms, watched_from_ms=self._epoch_ms)
+                book = books[trader] = Book(trader, epoch_ms=epoch_ms, watched_from_ms=epoch_ms)
             if t_ms <= book.counted_to_ms:
                 continue
-            before = book.lots
             lots = int(net)
-            if cause is Cause.LATE:
-                self._insert_late(book, t_ms, lots, paid / gross)
+            mean_px = paid / gross
+            before = None if book.base is None else book.base + book.net
+            if is_late:
+                self._insert_late(book, t_ms, lots, mean_px)
+                book.cost = None
             else:
-                book.recent.append((t_ms, lots, paid / gross))
+                book.recent.append((t_ms, lots, mean_px))
                 if len(book.recent) > PRUNE_ABOVE:
                     _prune(book, t_ms - RING_MS)
+                if before is None:
+                    book.cost = None
+                elif lots:
+                    book.cost = self._paid(book.cost, before, lots, mean_px)
             book.net += lots
             book.seen_net += lots
-            book.cost = None if cause is Cause.LATE else self._paid(book.cost, before, lots, paid / gross)
-            if book.lots == 0:
+            if before is not None and before + lots == 0:
                 book.cost = 0
             if lots:
                 book.leverage = book.liquidation_px = None
             book.changes += 1
-            self._learn_of_gaps(book)
-            book.t_ms = max(book.t_ms, t_ms)
+            if book.epoch_ms != epoch_ms:
+                self._learn_of_gaps(book)
+            if t_ms > book.t_ms:
+                book.t_ms = t_ms
             book.tid = int(tid)
             facts.append(self._fact(book, before, cause, px, known_at_ms))
 
@@ -456,41 +475,50 @@ class CoinLedger:
 
     def position(self, book: Book) -> Position:
         """The book as a value."""
-        lots = book.lots
+        market, base, cost, state = self.market, book.base, book.cost, book.state
+        lots = None if base is None else base + book.net
         entry_px = None
-        if lots and book.cost is not None and book.state is not PositionState.UNKNOWN:
-            entry_px = book.cost / abs(lots) / self._ticks
+        if lots and cost is not None and state is not _UNKNOWN:
+            entry_px = cost / abs(lots) / self._ticks
+        # By place, in the order of the fields: naming them would cost as much as all the rest of a fact.
         return Position(
-            trader=book.trader,
-            symbol=self.market.symbol,
-            sz_decimals=self.market.sz_decimals,
-            lots=lots,
-            net_lots=book.seen_net,
-            state=book.state,
-            doubt=book.doubt,
-            because=book.because,
-            since_ms=book.since_ms,
-            epoch_ms=book.epoch_ms,
-            changes=book.changes,
-            watched_from_ms=book.watched_from_ms,
-            entry_px=entry_px,
-            leverage=book.leverage,
-            liquidation_px=book.liquidation_px,
-            confirmed_ms=book.confirmed_ms,
-            account_value=book.account_value,
-            t_ms=book.t_ms,
-            tid=book.tid,
-            version=book.version,
+            book.trader,
+            market.symbol,
+            market.sz_decimals,
+            lots,
+            book.seen_net,
+            state,
+            book.doubt,
+            book.because,
+            book.since_ms,
+            book.epoch_ms,
+            book.changes,
+            book.watched_from_ms,
+            entry_px,
+            book.leverage,
+            book.liquidation_px,
+            book.confirmed_ms,
+            book.account_value,
+            book.t_ms,
+            book.tid,
+            book.version,
         )
 
     def _fact(
         self, book: Book, before: int | None, cause: Cause, px: float | None, known_at_ms: int
     ) -> PositionChanged:
-        self._known_ms = max(self._known_ms, known_at_ms, book.t_ms)  # never before it was true, never falling
-        self._version = book.version = max(self._version + 1, self._known_ms * 1000)
-        return PositionChanged(
-            known_at_ms=self._known_ms, after=self.position(book), lots_before=before, cause=cause, px=px
-        )
+        # Never before it was true, never falling.
+        known_ms = self._known_ms
+        if known_at_ms > known_ms:
+            known_ms = known_at_ms
+        if book.t_ms > known_ms:
+            known_ms = book.t_ms
+        self._known_ms = known_ms
+        version = self._version + 1
+        if known_ms * 1000 > version:
+            version = known_ms * 1000
+        self._version = book.version = version
+        return PositionChanged(known_at_ms=known_ms, after=self.position(book), lots_before=before, cause=cause, px=px)
 
 
 def _doubt(book: Book, because: Cause, doubt: float, since_ms: int) -> None:

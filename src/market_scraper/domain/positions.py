@@ -51,8 +51,8 @@ class AccountSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     positions: tuple[SnapshotPosition, ...]
 
 
-class Position(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What the ledger knew of one trader's position in one coin after one fact.
+class Position(msgspec.Struct, frozen=True, gc=False):
+    """What the ledger knew of one trader's position in one coin after one fact. Name its fields when making one.
 
     Sizes are whole lots of 10**-sz_decimals coins, signed (long > 0). `state` is what it was at the fact;
     what may be claimed *now* depends on the tape too: see `domain.claims.claim`.
@@ -103,6 +103,6 @@ class TapeMark(msgspec.Struct, frozen=True, kw_only=True):
     watermark_ms: int  # the newest block time up to which the tape is whole
     epoch_ms: int  # where the present whole stretch began (the end of the last gap)
     gaps: tuple[TapeGap, ...] = ()  # oldest first, the last 256
-    rate_shape: float = 0.25
-    rate_watch_s: float = 600.0
+    rate_shape: float = 0.2
+    rate_watch_s: float = 480.0
     halted_since_ms: int | None = None  # the market is delisted, halted or without open interest since
