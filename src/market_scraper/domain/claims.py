@@ -20,10 +20,15 @@ class Claim(msgspec.Struct, frozen=True, gc=False):
     as_of_ms: int
 
 
-def change_rate(position: Position, mark: TapeMark, heard_until_ms: int) -> float:
-    """The trader's changes a second, shrunk to everyone's: the mean of the Gamma-Poisson posterior."""
-    watched_s = max(0, heard_until_ms - position.watched_from_ms) / 1000
-    return (mark.rate_shape + position.changes) / (mark.rate_watch_s + watched_s)
+def chance_of_change(position: Position, mark: TapeMark, heard_until_ms: int, unheard_ms: int) -> float:
+    """The chance that the trader changed in `unheard_ms`, given how often until `heard_until_ms` (decision 8).
+
+    The trader's rate is Gamma-Poisson, shrunk to everyone's: prior shape a and watch time b, k changes in T seconds.
+    Its uncertainty counts too, so no change in g seconds has the chance ((b + T) / (b + T + g))^(a + k).
+    """
+    watched_s = mark.rate_watch_s + max(0, heard_until_ms - position.watched_from_ms) / 1000
+    shape = mark.rate_shape + position.changes
+    return -math.expm1(-shape * math.log1p(unheard_ms / 1000 / watched_s))
 
 
 def claim(position: Position, mark: TapeMark, venue_now_ms: int, *, exact_max_age_ms: int = EXACT_MAX_AGE_MS) -> Claim:
@@ -46,7 +51,7 @@ def claim(position: Position, mark: TapeMark, venue_now_ms: int, *, exact_max_ag
 
     unheard_ms = sum(gap.until_ms - gap.since_ms for gap in missed) + (max(0, venue_now_ms - as_of) if stale else 0)
     heard_until = missed[0].since_ms if missed else as_of
-    grown = -math.expm1(-change_rate(position, mark, heard_until) * unheard_ms / 1000)
+    grown = chance_of_change(position, mark, heard_until, unheard_ms)
     doubt = 1 - (1 - (position.doubt or 0.0)) * (1 - grown)
     if position.state is PositionState.UNSURE:
         return Claim(PositionState.UNSURE, doubt, position.because, position.since_ms, as_of)

@@ -61,6 +61,10 @@ class Feed:
                 self._sent_printed.pop(subscription, None)
         self._accounts_due_ms.pop((link, subscription), None)
 
+    def listeners(self, kind: str) -> list[int]:
+        """Numbers of the sockets that have subscribed to this kind of frame, rising."""
+        return sorted({link.index for wanted, links in self._wanted.items() if wanted.kind == kind for link in links})
+
     def _first_frames(self, subscription: Subscription, now_ms: int) -> list[Frame]:
         coin = subscription.coin
         match subscription.kind:

@@ -254,6 +254,7 @@ class Venue:
             "refusals": self.refusals,
             "sockets": len(self.seats),
             "sockets_opened": self.opened,
+            "tape_sockets": self.feed.listeners("trades"),
             "weight_used": max((client.weight.used(now_s) for client in clients), default=0),
             "weight_peak": max((client.weight.peak for client in clients), default=0),
             "connections_peak": max((client.connections.peak for client in clients), default=0),

@@ -1,6 +1,6 @@
 """What may be claimed now."""
 
-import math
+import random
 from typing import Any
 
 import pytest
@@ -37,11 +37,26 @@ def test_after_a_gap_it_is_unsure_since_the_gap_began_until_an_answer_of_the_new
     assert claim(position(epoch_ms=80_000), tape, NOW).state is PositionState.EXACT
 
 
-def test_the_doubt_is_one_less_the_chance_of_no_change_over_all_gaps_at_the_shrunk_rate() -> None:
+def test_the_doubt_is_one_less_the_chance_of_no_change_over_all_gaps_given_what_was_seen_before() -> None:
     tape = mark(NOW, gaps=((10_000, 15_000), (60_000, 80_000)), rate_shape=0.5, rate_watch_s=100.0)
     said = claim(position(changes=4, watched_from_ms=0), tape, NOW)
-    rate = (0.5 + 4) / (100.0 + 10.0)  # watched until the first gap began
-    assert said.doubt == pytest.approx(1 - math.exp(-rate * 25.0))
+    watched_s = 100.0 + 10.0  # until the first gap began
+    assert said.doubt == pytest.approx(1 - (watched_s / (watched_s + 25.0)) ** (0.5 + 4))
+
+
+def test_of_many_people_whose_rates_differ_as_many_change_as_the_doubts_told_add_up_to() -> None:
+    rng = random.Random(1)
+    watched_ms, gap_ms, shape, watch_s = 600_000, 20_000, 0.2, 60.0
+    tape = mark(watched_ms + gap_ms, gaps=((watched_ms, watched_ms + gap_ms),), rate_shape=shape, rate_watch_s=watch_s)
+    told = changed = 0.0
+    for _ in range(20_000):
+        pause_s = 1 / rng.gammavariate(shape, 1 / watch_s)
+        at_s, seen = rng.expovariate(1) * pause_s, 0
+        while at_s < watched_ms / 1000:
+            at_s, seen = at_s + rng.expovariate(1) * pause_s, seen + 1
+        told += claim(position(changes=seen, watched_from_ms=0), tape, tape.watermark_ms).doubt or 0.0
+        changed += at_s < (watched_ms + gap_ms) / 1000
+    assert told == pytest.approx(changed, rel=0.05)
 
 
 def test_who_never_traded_is_surer_than_who_trades_all_the_time() -> None:
