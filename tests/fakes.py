@@ -178,7 +178,7 @@ class FakeReporter:
         if detail is not None:
             self.detail = detail
 
-    def failed(self, reason: str) -> None:
+    def failed(self, reason: str, *, told: bool = False) -> None:
         self.said.append(reason)
 
     @property

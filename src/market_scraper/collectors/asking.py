@@ -54,6 +54,7 @@ class Asker:
         self._bad: dict[Target, float] = {}  # some coin's verdict was no help: ask again after so many seconds
         self._failing_since_s: float | None = None  # no account answer came well since then
         self._reason = ""
+        self.told = False  # the source itself has logged why it fails
 
     # -- who is wanted -------------------------------------------------------------------------------------------
 
@@ -122,19 +123,19 @@ class Asker:
                 snapshot = await self._http.account(target.trader, target.dex)
             except SourceError as error:
                 wait_s = FAILED_S if error.retry_after_s is None else max(error.retry_after_s, TOO_SOON_S)
-                await self._rest(target, wait_s, str(error))
+                await self._rest(target, wait_s, str(error), told=True)
             except InvalidInput as error:
-                await self._rest(target, FAILED_S, f"unreadable account answer: {error}")
+                await self._rest(target, FAILED_S, f"unreadable account answer: {error}", told=False)
             else:
                 self._failing_since_s = None
                 self.hear(snapshot)
 
-    async def _rest(self, target: Target, wait_s: float, reason: str) -> None:
+    async def _rest(self, target: Target, wait_s: float, reason: str, *, told: bool) -> None:
         """After a failure: every worker pauses a quarter of the time that nothing has come well."""
         now_s = self._clock.monotonic()
         if self._failing_since_s is None:
             self._failing_since_s = now_s
-        self._reason = reason
+        self._reason, self.told = reason, told
         self._unsettled(target, wait_s)
         await self._clock.sleep(min(FAILED_MOST_S, max(TOO_SOON_S, (now_s - self._failing_since_s) / 4)))
 

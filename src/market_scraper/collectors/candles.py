@@ -57,6 +57,7 @@ class Series:
         self.vain = 0  # answers in a row without the bar that was due
         self.failures = 0  # in a row
         self.reason: str | None = None  # what fails, None = nothing
+        self.told = False  # the source itself has logged that reason
 
     def closed_before(self, venue_now_ms: int) -> int:
         """Open time of the bar that is still forming, or has closed too recently to be believed."""
@@ -151,7 +152,7 @@ class CandlesCollector:
             failing = [series for series in self._series if series.reason is not None]
             if failing:
                 worst = failing[0]
-                self._reporter.failed(f"{worst.symbol} {worst.interval.value}: {worst.reason}")
+                self._reporter.failed(f"{worst.symbol} {worst.interval.value}: {worst.reason}", told=worst.told)
             else:
                 self._reporter.ok({"series": len(self._series), "bars_published": self.stored})
             await self._clock.sleep(1.0)
@@ -163,14 +164,14 @@ class CandlesCollector:
         try:
             await work(series, every)
         except SourceError as error:
-            self._put_off(series, str(error), error.retry_after_s or 0.0)
+            self._put_off(series, str(error), error.retry_after_s or 0.0, told=True)
         except InvalidInput as error:
-            self._put_off(series, f"unreadable candles: {error}", 60.0)
+            self._put_off(series, f"unreadable candles: {error}", 60.0, told=False)
 
-    def _put_off(self, series: Series, reason: str, at_least_s: float) -> None:
+    def _put_off(self, series: Series, reason: str, at_least_s: float, *, told: bool) -> None:
         delay_s = min(RETRY_S * 2 ** min(series.failures, 10), RETRY_MOST_S)
         series.failures += 1
-        series.reason = reason
+        series.reason, series.told = reason, told
         series.not_before_s = self._clock.monotonic() + max(delay_s, at_least_s)
 
     async def _fetch_due(self, series: Series, every: int) -> None:

@@ -24,7 +24,8 @@ class Outbox:
         self._merge_above = merge_above
         self._pending: dict[int, Fact] = {}  # by place in the row
         self._places = 0
-        self._last: dict[tuple[Address, Symbol], int] = {}
+        self._last: dict[tuple[Address, Symbol], int] = {}  # the newest place of each position, kept while merging
+        self._noted = 0  # places below it are in `_last`
         self._filled = asyncio.Event()
 
     def __len__(self) -> int:
@@ -32,10 +33,24 @@ class Outbox:
 
     def put(self, event: Fact) -> None:
         """Add a fact; returns at once, whatever the bus does."""
+        pending = self._pending
+        if len(pending) > self._merge_above:
+            event = self._merged(event)
+        pending[self._places] = event
+        self._places += 1
+        if len(pending) == 1:
+            self._filled.set()
+
+    def _merged(self, event: Fact) -> Fact:
+        """Take an older fact of the same position out of the row, if the two may be one."""
+        if self._noted < self._places:  # only now does anybody need to know what is where
+            for place in range(self._noted, self._places):
+                if (earlier := self._pending.get(place)) is not None:
+                    self._note(earlier, place)
+        self._noted = self._places + 1
         if isinstance(event, PositionChanged):
-            key = (event.after.trader, event.after.symbol)
-            at = self._last.get(key)
-            if at is not None and len(self._pending) > self._merge_above:
+            at = self._last.get((event.after.trader, event.after.symbol))
+            if at is not None:
                 older = self._pending[at]
                 assert isinstance(older, PositionChanged)
                 if _may_merge(older, event):
@@ -45,12 +60,14 @@ class Outbox:
                         event, lots_before=older.lots_before, merged=older.merged + event.merged + 1
                     )
                     self.merged += 1
-            self._last[key] = self._places
-        elif isinstance(event, TapeGapped):
+        self._note(event, self._places)
+        return event
+
+    def _note(self, event: Fact, place: int) -> None:
+        if isinstance(event, PositionChanged):
+            self._last[event.after.trader, event.after.symbol] = place
+        else:
             self._last.clear()
-        self._pending[self._places] = event
-        self._places += 1
-        self._filled.set()
 
     def wake(self) -> None:
         """Let the reader look now, pending or not."""
@@ -65,6 +82,7 @@ class Outbox:
         taken = list(self._pending.values())
         self._pending.clear()
         self._last.clear()
+        self._noted = self._places
         self._filled.clear()
         return taken
 

@@ -325,7 +325,7 @@ class _Life:
         if late:
             self._reporter.failed(f"the tape stands still: {', '.join(late)}")
         elif (reason := self._asker.failing) is not None:
-            self._reporter.failed(f"accounts: {reason}")
+            self._reporter.failed(f"accounts: {reason}", told=self._asker.told)
         else:
             self._reporter.ok(self._detail(slots))
 
