@@ -17,6 +17,7 @@ SPEED = 20.0
 PATIENCE_S = 60.0
 NOBODY = "0x" + "0" * 39 + "1"
 UPSTREAMS = {"hyperliquid markets", "hyperliquid candles", "leaderboard", "hyperliquid trades"}
+UNRANKED = "0x" + "0" * 39 + "2"
 CONNECTORS = {"hyperliquid", "leaderboard", "candles", "positions"}
 
 
@@ -122,6 +123,18 @@ async def test_traders_are_listed_shown_tracked_and_untracked(system: System) ->
     assert malformed.code == 2
     assert malformed.error.startswith("error: ")
     assert (as_text.code, who in as_text.out) == (0, True)
+
+
+async def test_somebody_whom_no_ranking_has_is_followed_once_tracked(system: System) -> None:
+    assert (await system.run("traders", "track", UNRANKED)).code == 0
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        (position,) = (await system.run("traders", "show", UNRANKED)).data["positions"]
+        if position["state"] == "exact":
+            break
+        assert time.monotonic() < deadline, position
+    assert position["size"] == 0
+    assert UNRANKED in await _tracked(system)
 
 
 async def _tracked(system: System) -> set[str]:

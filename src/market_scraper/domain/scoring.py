@@ -158,15 +158,23 @@ class Rater:
         """Say who is tracked: the slices as fed, with `tracked` set.
 
         The hand has the last word: a trader tracked by hand is tracked whatever the filters and exclude lists say,
-        on top of `max_count`; one untracked by hand stays out however good.
+        on top of `max_count`, and stands behind the last slice when the pull does not have it; one untracked by hand
+        stays out however good.
         """
         undecided = (one for one in self._candidates if one.trader not in choices)
         tracked = {one.trader for one in heapq.nsmallest(self._filters.max_count, undecided)}
-        tracked.update(trader for trader, choice in choices.items() if choice is Choice.TRACK)
-        return [
+        by_hand = {trader for trader, choice in choices.items() if choice is Choice.TRACK}
+        tracked |= by_hand
+        chosen = [
             [msgspec.structs.replace(one, tracked=True) if one.row.trader in tracked else one for one in rated]
             for rated in self._slices
         ]
+        if chosen and by_hand:
+            unranked = by_hand.difference(one.row.trader for rated in chosen for one in rated)
+            # The venue says nothing of them here; their account answers will.
+            rows = (self._rate(LeaderboardRow(trader=trader, account_value=0.0)) for trader in sorted(unranked))
+            chosen[-1] += [msgspec.structs.replace(one, tracked=True) for one in rows]
+        return chosen
 
     def _passes(self, rated: RatedTrader) -> bool:
         rules, row = self._filters, rated.row

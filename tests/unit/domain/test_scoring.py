@@ -214,3 +214,15 @@ def test_choosing_again_takes_the_new_choices_only() -> None:
     rater.choose({address(1): Choice.UNTRACK})
 
     assert [one.tracked for one in rater.choose({})[0]] == [True, True]
+
+
+def test_who_is_tracked_by_hand_is_followed_though_no_ranking_has_them() -> None:
+    rater = Rater(SCORING, FILTERS, INFERENCE)
+    rater.feed([good(1)])
+    rater.feed([good(2)])
+    choices = {address(7): Choice.TRACK, address(8): Choice.UNTRACK, address(2): Choice.TRACK}
+    first, last = rater.choose(choices)
+    assert [one.row.trader for one in first] == [address(1)]
+    assert [(one.row.trader, one.tracked) for one in last] == [(address(2), True), (address(7), True)]
+    assert last[-1].inference.has_position is False
+    assert [one.row.trader for one in rater.choose({})[1]] == [address(2)]
