@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
+from market_scraper.collectors.pace import Pace
 from market_scraper.collectors.targets import Worth
 from market_scraper.domain.errors import InvalidInput, SourceError
 from market_scraper.domain.ledger import Answer
@@ -11,6 +12,9 @@ from market_scraper.domain.values import Address, Symbol
 from market_scraper.domain.watch import CoinWatch, Fact
 from market_scraper.ports.clock import Clock
 from market_scraper.ports.sources import VenueHttp
+
+ACCOUNT_WEIGHT = 2
+"""What one `clearinghouseState` costs (facts 3.1)."""
 
 IDLE_S = 0.25
 TOO_SOON_S = 1.0
@@ -41,6 +45,7 @@ class Asker:
         *,
         on_facts: Callable[[list[Fact]], None],
         venue_now_ms: Callable[[], int],
+        weight_per_minute: int = 1_000,
     ) -> None:
         self.planner = Planner()
         self.worth = Worth()
@@ -50,6 +55,7 @@ class Asker:
         self._clock = clock
         self._on_facts = on_facts
         self._venue_now_ms = venue_now_ms
+        self._pace = Pace(weight_per_minute / ACCOUNT_WEIGHT)
         self._open: dict[Target, set[Symbol]] = {}  # coins whose verdict on the target's answer is out
         self._bad: dict[Target, float] = {}  # some coin's verdict was no help: ask again after so many seconds
         self._failing_since_s: float | None = None  # no account answer came well since then
@@ -115,6 +121,8 @@ class Asker:
     async def run(self) -> None:
         """Ask for ever."""
         while True:
+            if wait_s := self._pace.turn(self._clock.monotonic()):
+                await self._clock.sleep(wait_s)
             target = self.planner.next(self._clock.monotonic()) if self._may_help() else None
             if target is None:
                 await self._clock.sleep(IDLE_S)

@@ -120,7 +120,14 @@ class _Life:
         self._handing: asyncio.Future[None] | None = None  # what is being published
         self._told: dict[Symbol, TapeMark] = {}
         self._heard_from_ms: dict[Symbol, int] = {}  # this life counts prints from here on
-        self._asker = Asker(http, self._watches, clock, on_facts=self._take, venue_now_ms=self._venue_now_ms)
+        self._asker = Asker(
+            http,
+            self._watches,
+            clock,
+            on_facts=self._take,
+            venue_now_ms=self._venue_now_ms,
+            weight_per_minute=rules.rest_weight_per_minute,
+        )
         self._tape = TapeSockets(
             sockets,
             self._watches,
