@@ -8,6 +8,7 @@ import socket
 from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from market_scraper.cli.remote import Remote, base_url
 from market_scraper.config import Settings, choose_backends, mask
@@ -41,8 +42,26 @@ async def examine(settings: Settings, *, upstreams: bool) -> list[Finding]:
     found = [_clock(clock), _files(), _port(settings), _disk(settings.storage.path)]
     found += [await _store(settings), _bus(settings)]
     if upstreams:
-        found += [finding async for finding in _upstreams(settings, clock)]
+        # Its limits are this IP's: asking beside a running server would have both refused.
+        heard = _by_server(settings)
+        found += heard if heard else [finding async for finding in _upstreams(settings, clock)]
     return found
+
+
+def _by_server(settings: Settings) -> list[Finding]:
+    """What the running server has from its upstreams; empty when none runs, or one that collects nothing."""
+    try:
+        components: dict[str, dict[str, Any]] = Remote(base_url(settings)).get("/health/status")["components"]
+    except (MarketScraperError, KeyError, TypeError):
+        return []
+    return [_as_served(name, part) for name, part in components.items() if part["kind"] == "connector"]
+
+
+def _as_served(name: str, part: dict[str, Any]) -> Finding:
+    age = "nothing yet" if part["age_s"] is None else f"last {part['age_s']:.0f} s ago"
+    if part["status"] == "stopped":
+        return Finding(name, True, "stopped by hand")
+    return Finding(name, part["reason"] is None, f"by the running server, {age}: {part['reason'] or 'well'}")
 
 
 def _clock(clock: ScaledClock) -> Finding:
