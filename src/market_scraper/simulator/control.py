@@ -14,7 +14,7 @@ def _json(data: object, status: int = 200) -> Response:
 
 
 class Control:
-    """Handlers of `/_truth`, `/_truth/traders`, `/_truth/off_tape`, `/_stats` and `/_control`."""
+    """Handlers of `/_truth`, `/_truth/traders`, `/_truth/activity`, `/_truth/off_tape`, `/_stats` and `/_control`."""
 
     def __init__(self, venue: Venue) -> None:
         self._venue = venue
@@ -42,6 +42,14 @@ class Control:
     async def traders(self, _request: Request) -> Response:
         """Everybody's hidden kind and skill."""
         return _json({"traders": self._venue.world.people()})
+
+    async def activity(self, request: Request) -> Response:
+        """`?coin=`: how often each account's position was written so far (prints, and funding once an hour)."""
+        world = self._venue.world
+        market = world.market(request.query_params.get("coin", ""))
+        if market is None:
+            return _json({"detail": "needs coin (a perp of this world)"}, 422)
+        return _json({"coin": market.coin, "writes": world.activity(market.coin)})
 
     async def off_tape(self, _request: Request) -> Response:
         """Every change of a position without a print, oldest first; sizes in lots."""

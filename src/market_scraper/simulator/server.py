@@ -1,7 +1,7 @@
 """The paper venue as a program of its own: it serves the venue's paths on one port, for any client.
 
-`/info`, `/Mainnet/leaderboard` and `/ws` are the venue's; `/_truth`, `/_truth/traders`, `/_truth/off_tape`, `/_stats`
-and `/_control` are ours (see `control`).
+`/info`, `/Mainnet/leaderboard` and `/ws` are the venue's; `/_truth`, `/_truth/traders`, `/_truth/activity`,
+`/_truth/off_tape`, `/_stats` and `/_control` are ours (see `control`).
 """
 
 import asyncio
@@ -109,6 +109,7 @@ class PaperVenue:
                 WebSocketRoute("/ws", sockets.serve),
                 Route("/_truth", control.truth, methods=["GET"]),
                 Route("/_truth/traders", control.traders, methods=["GET"]),
+                Route("/_truth/activity", control.activity, methods=["GET"]),
                 Route("/_truth/off_tape", control.off_tape, methods=["GET"]),
                 Route("/_stats", control.stats, methods=["GET"]),
                 Route("/_control", control.control, methods=["POST"]),

@@ -4,13 +4,14 @@ import asyncio
 import itertools
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from socket import socket as tcp_socket
 from typing import Any
 
 import pytest
 import structlog
 from websockets.asyncio.server import ServerConnection, serve
+from websockets.http11 import Request, Response
 
 from market_scraper.connectors.hyperliquid import HyperliquidSockets, MarketTable, Timing
 from market_scraper.connectors.hyperliquid.websocket import Backoff
@@ -168,7 +169,7 @@ async def test_sockets_that_are_closed_at_once_do_not_spiral(venue: Venue, ears:
 
 async def test_the_delay_between_tries_really_waits_and_it_never_gives_up(ears: Ears) -> None:
     delays = [Backoff().delay_s(failures, draw) for failures in (1, 2, 5, 50, 10_000) for draw in (0.0, 1.0)]
-    assert delays == [0.5, 0.25, 1.0, 0.5, 8.0, 4.0, 30.0, 15.0, 30.0, 15.0]
+    assert delays == [0.5, 0.25, 1.0, 0.5, 6.0, 3.0, 6.0, 3.0, 6.0, 3.0]
 
 
 async def test_an_unreachable_venue_is_told_once_and_its_return_once(ears: Ears) -> None:
@@ -193,6 +194,33 @@ async def test_an_unreachable_venue_is_told_once_and_its_return_once(ears: Ears)
                 await ears.of(PrintsHeard)
     events = [entry["event"] for entry in logs if entry["event"].startswith("source")]
     assert events == ["source_down", "source_back"]
+
+
+async def test_while_the_venue_is_down_one_socket_tries_for_all_so_that_all_are_up_as_soon_as_it_is_back() -> None:
+    speed, tries, is_down = 20.0, 0, True
+    thrown_out = asyncio.Event()
+
+    def answer(connection: ServerConnection, _request: Request) -> Response | None:
+        nonlocal tries
+        tries += 1
+        if tries == 12:
+            thrown_out.set()
+        return connection.respond(502, "down") if is_down else None
+
+    clock = ScaledClock(speed=speed)
+    async with serve(Venue().talk, "127.0.0.1", 0, process_request=answer) as server, AsyncExitStack() as stack:
+        pool = sockets(f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/ws", speed=speed, draw=lambda: 0.5)
+        every = [Ears() for _ in range(4)]
+        for number, ears in enumerate(every):
+            await stack.enter_async_context(pool.open(f"tape-{number}", ears))
+        async with asyncio.timeout(20):
+            await thrown_out.wait()  # four, and then one after the other: half a minute
+        is_down = False
+        back_s = clock.monotonic()
+        for ears in every:
+            await ears.of(SocketOpened)
+        assert clock.monotonic() - back_s < 20
+    assert tries <= 18
 
 
 async def test_no_more_than_thirty_new_connections_a_minute_over_all_sockets(venue: Venue, ears: Ears) -> None:

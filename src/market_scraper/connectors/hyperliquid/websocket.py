@@ -46,15 +46,21 @@ BETWEEN_RENEWALS_S = 120.0
 """Sockets that are old at the same time are renewed one after the other: one replaces another's ears at a time."""
 
 FrameTap = Callable[[str, bytes], None]
+NOT_OPENED = (OSError, InvalidHandshake, InvalidMessage, InvalidURI, EOFError, TimeoutError)
+
 """Gets each frame's socket name and bytes, before it is read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """Delays before the next try: doubled with each failure, then cut by a random part, in venue seconds."""
+    """Delays before the next try: doubled with each failure, then cut by a random part, in venue seconds.
+
+    All sockets together try so often while the venue is down: some 20 times in the first minute, of the 30 that the
+    venue allows, so that every socket may come up as soon as one can.
+    """
 
     first_s: float = 0.5
-    last_s: float = 30.0
+    last_s: float = 6.0
     jitter: float = 0.5  # at most this part is cut off
 
     def delay_s(self, failures: int, draw: float) -> float:
@@ -107,6 +113,8 @@ class HyperliquidSockets:
         self._next_renewal_s = -math.inf
         self._sockets: dict[str, _Socket] = {}
 
+        self._trying = asyncio.Lock()
+        self._failures = 0  # tries in a row that opened nothing, over all sockets
     @asynccontextmanager
     async def open(self, name: str, on_heard: Callable[[Heard], None]) -> AsyncIterator[VenueSocket]:
         """Keep a socket open while in the block. `on_heard` is called at once, in order, and must not block."""
@@ -148,7 +156,35 @@ class HyperliquidSockets:
         return turn_s
 
     async def connect(self) -> ClientConnection:
-        """Open a connection as soon as the venue's count of new ones allows it."""
+        """Open a connection, however long that takes.
+
+        While the venue is down one socket tries for all: four that each try for themselves spend the minute's count
+        of new connections in twenty seconds, and are kept out for the rest of it when the venue is back.
+        """
+        if not self._failures:
+            try:
+                return await self._try()
+            except NOT_OPENED as error:
+                self._failures = self._failures or 1  # all that fail in this first moment count once
+                self._note(error)
+        async with self._trying:
+            while True:
+                if self._failures:
+                    await self.clock.sleep(self.backoff.delay_s(self._failures, self.draw()))
+                try:
+                    connection = await self._try()
+                except NOT_OPENED as error:
+                    self._failures += 1
+                    self._note(error)
+                else:
+                    self._failures = 0
+                    return connection
+
+    def _note(self, error: Exception) -> None:
+        self.outage.failed(f"{type(error).__name__}: {error}"[:200])
+
+    async def _try(self) -> ClientConnection:
+        """Try once, as soon as the venue's count of new connections allows it."""
         while not self._connections.fits(now_s := self.clock.monotonic(), 1):
             eases_s = self._connections.eases_at()
             await self.clock.sleep(1.0 if eases_s is None else eases_s - now_s)
@@ -216,13 +252,7 @@ class _Socket:
         """Stay connected until cancelled."""
         failures = 0
         while True:
-            try:
-                connection = await self._sockets.connect()
-            except (OSError, InvalidHandshake, InvalidMessage, InvalidURI, EOFError, TimeoutError) as error:
-                failures += 1
-                self._sockets.outage.failed(f"{type(error).__name__}: {error}"[:200])
-                await self._clock.sleep(self._sockets.backoff.delay_s(failures, self._sockets.draw()))
-                continue
+            connection = await self._sockets.connect()
             opened_s = self._clock.monotonic()
             ended = await self._talk(connection)
             lived_s = self._clock.monotonic() - opened_s

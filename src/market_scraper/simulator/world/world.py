@@ -170,6 +170,11 @@ class World:
                 found[self._traders[trader].user] = lots
         return found
 
+    def activity(self, coin: str) -> dict[str, int]:
+        """How often each position was written so far: once a print, and once an hour for funding."""
+        held = self._holdings.by_coin[self._coins[coin]]
+        return {self._traders[trader].user: holding.version for trader, holding in held.items()}
+
     def kind_of(self, user: str) -> Kind | None:
         """None for a stranger."""
         number = self._numbers.get(user)
