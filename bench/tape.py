@@ -1,7 +1,6 @@
 """Bytes of two sockets to coalesced `PositionChanged`, as the positions collector does it."""
 
 from collections.abc import Callable, Sequence
-from itertools import count
 
 from bench import floors, made
 from bench.figures import Aim, Benchmark, Round, Stopwatch, main
@@ -10,6 +9,7 @@ from market_scraper.connectors.hyperliquid.addresses import AddressTable
 from market_scraper.connectors.hyperliquid.reader import FrameReader
 from market_scraper.connectors.hyperliquid.session import Session
 from market_scraper.connectors.hyperliquid.table import MarketTable
+from market_scraper.connectors.hyperliquid.twins import Twins
 from market_scraper.domain.ledger import Answer
 from market_scraper.domain.market import Market
 from market_scraper.domain.positions import AccountSnapshot, SnapshotPosition
@@ -33,7 +33,8 @@ class Listener:
         table = MarketTable((BTC,))
         table.learn((MARKET,))
         addresses = AddressTable()
-        self.readers = {name: FrameReader(Session(), table, addresses) for name in SOCKETS}
+        twins = Twins()
+        self.readers = {name: FrameReader(Session(), table, addresses, twins) for name in SOCKETS}
         self.watch = CoinWatch(MARKET, PositionRules(), on_verdict=on_verdict)
         self.outbox = Outbox()
 
@@ -53,24 +54,20 @@ class Listener:
 
     def hear(self, frames: Sequence[bytes], *, first_is_replay: bool = False) -> None:
         """Feed every frame on each socket, the second one after the first."""
-        now_s = count()
-        watch, outbox = self.watch, self.outbox
+        hear_prints, put = self.watch.hear_prints, self.outbox.put
+        readers = list(self.readers.items())
         for number, frame in enumerate(frames):
-            for name, reader in self.readers.items():
-                heard = reader.read(frame, float(next(now_s)) / 1_000)
+            now_s = number / 1_000
+            replay = first_is_replay and number == 0
+            for name, reader in readers:
+                heard = reader.read(bytes(memoryview(frame)), now_s)  # each socket has bytes of its own
                 assert isinstance(heard, PrintsHeard)
-                facts = watch.hear_prints(
-                    name,
-                    heard.prints,
-                    replay=first_is_replay and number == 0,
-                    now_s=float(number) / 1_000,
-                    known_at_ms=heard.prints[-1].time_ms + 50,
-                )
-                for fact in facts:
-                    outbox.put(fact)
+                known_at_ms = heard.prints[-1].time_ms + 50
+                for fact in hear_prints(name, heard.prints, replay=replay, now_s=now_s, known_at_ms=known_at_ms):
+                    put(fact)
             if number % TAKEN_AT_ONCE == 0:
-                outbox.take_now()
-        outbox.take_now()
+                self.outbox.take_now()
+        self.outbox.take_now()
 
 
 def measure(size: float, rounds: int) -> Sequence[Round]:

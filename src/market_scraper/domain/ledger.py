@@ -257,41 +257,62 @@ class CoinLedger:
         known_at_ms: int,
         facts: list[PositionChanged],
     ) -> None:
-        """Apply one block. Runs for every trader of every print, so it is written out rather than put together."""
+        """Apply one block: one fact per trader in it.
+
+        This runs for both sides of every print, so what `_fact` does is written out here, and what
+        does not change within a block is looked up once.
+        """
         books, epoch_ms, is_late = self._books, self._epoch_ms, cause is Cause.LATE
         for trader, (net, gross, paid, tid, px) in block.items():
             book = books.get(trader)
             if book is None:
+        ticks, position, append = self._ticks, self.position, facts.append
+        version = self._version
+        known_ms = max(self._known_ms, known_at_ms)
                 book = books[trader] = Book(trader, epoch_ms=epoch_ms, watched_from_ms=epoch_ms)
             if t_ms <= book.counted_to_ms:
                 continue
             lots = int(net)
             mean_px = paid / gross
-            before = None if book.base is None else book.base + book.net
+            base, cost = book.base, book.cost
+            book.net = own_net = book.net + lots
+            if base is None:
+                before = after = cost = None
+            else:
+                after = base + own_net
+                before = after - lots
+                if lots and not is_late:
+                    cost = _paid(cost, before, after, round(mean_px * ticks))
+                elif is_late:
+                    cost = None
+                if after == 0:
+                    cost = 0
+            book.cost = cost
             if is_late:
                 self._insert_late(book, t_ms, lots, mean_px)
-                book.cost = None
             else:
-                book.recent.append((t_ms, lots, mean_px))
-                if len(book.recent) > PRUNE_ABOVE:
+                recent = book.recent
+                recent.append((t_ms, lots, mean_px))
+                if len(recent) > PRUNE_ABOVE:
                     _prune(book, t_ms - RING_MS)
-                if before is None:
-                    book.cost = None
-                elif lots:
-                    book.cost = self._paid(book.cost, before, lots, mean_px)
-            book.net += lots
             book.seen_net += lots
-            if before is not None and before + lots == 0:
-                book.cost = 0
             if lots:
                 book.leverage = book.liquidation_px = None
             book.changes += 1
             if book.epoch_ms != epoch_ms:
                 self._learn_of_gaps(book)
-            if t_ms > book.t_ms:
-                book.t_ms = t_ms
+            newest_ms = book.t_ms
+            if t_ms > newest_ms:
+                book.t_ms = newest_ms = t_ms
             book.tid = int(tid)
-            facts.append(self._fact(book, before, cause, px, known_at_ms))
+            if newest_ms > known_ms:
+                known_ms = newest_ms
+            version += 1
+            if known_ms * 1000 > version:
+                version = known_ms * 1000
+            book.version = version
+            append(PositionChanged(known_at_ms=known_ms, after=position(book), lots_before=before, cause=cause, px=px))
+            self._version, self._known_ms = version, known_ms
 
     def _insert_late(self, book: Book, t_ms: int, lots: int, px: float) -> None:
         """A print that claims had passed: put it in its place; answers judged since may have counted it already."""
@@ -313,20 +334,6 @@ class CoinLedger:
         elif book.state is PositionState.EXACT:
             since = next((gap.since_ms for gap in self._gaps if gap.until_ms > book.epoch_ms), book.epoch_ms)
             _doubt(book, Cause.GAP, 0.0, since)
-
-    def _paid(self, cost: int | None, before: int | None, lots: int, px: float) -> int | None:
-        """What the open size cost after a change, in nano-dollars: averaged in, taken out pro rata, new on a flip."""
-        if before is None:
-            return None
-        after = before + lots
-        price = round(px * self._ticks)
-        if before == 0 or (before > 0) != (after > 0):
-            return price * abs(after)
-        if cost is None:
-            return None
-        if abs(after) > abs(before):
-            return cost + price * (abs(after) - abs(before))
-        return (2 * cost * abs(after) + abs(before)) // (2 * abs(before))
 
     # -- account answers -----------------------------------------------------------------------------------------
 
@@ -462,7 +469,7 @@ class CoinLedger:
             lots = answer.lots
             cost: int | None = round((answer.entry_px or 0.0) * self._ticks) * abs(lots)
             for _, change, px in after:
-                cost = self._paid(cost, lots, change, px)
+                cost = _paid(cost, lots, lots + change, round(px * self._ticks))
                 lots += change
             book.cost = cost
         if book.lots == 0:
@@ -534,4 +541,19 @@ def _prune(book: Book, before_ms: int) -> None:
         keep += 1
     if keep:
         book.forgot_ms = max(book.forgot_ms, book.recent[keep - 1][0])
+def _paid(cost: int | None, before: int, after: int, price: int) -> int | None:
+    """What the open size cost after a change, in nano-dollars: averaged in, taken out pro rata, new on a flip.
+
+    `price` in nano-dollars a lot.
+    """
+    if before == 0 or (before > 0) is not (after > 0):
+        return price * abs(after)
+    if cost is None:
+        return None
+    held, left = abs(before), abs(after)
+    if left > held:
+        return cost + price * (left - held)
+    return (2 * cost * left + held) // (2 * held)
+
+
         del book.recent[:keep]

@@ -237,7 +237,7 @@ class CoinTape:
         """The short way for a joined interval that holds nothing back."""
         if interval.progress_ms > self._whole_ms:
             self._watermark_ms = interval.progress_ms
-            if len(self._intervals) > len(self.covered_by()):
+            if any(not other.joined for other in self._intervals.values()):
                 rest = self._settle(now_s)
                 fresh, late = (*fresh, *rest.fresh), (*late, *rest.late)
         if fresh:

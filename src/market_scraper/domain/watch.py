@@ -7,7 +7,7 @@ from market_scraper.domain.ledger import Answer, CoinLedger
 from market_scraper.domain.market import Market, Print
 from market_scraper.domain.positions import AccountSnapshot, Position, TapeGap, TapeMark
 from market_scraper.domain.rules import PositionRules
-from market_scraper.domain.tape import Advance, CoinTape
+from market_scraper.domain.tape import NOTHING, Advance, CoinTape
 from market_scraper.domain.values import Symbol
 
 Fact = PositionChanged | TapeGapped
@@ -70,9 +70,10 @@ class CoinWatch:
         self, socket: str, prints: Sequence[Print], *, replay: bool, now_s: float, known_at_ms: int
     ) -> list[Fact]:
         """A trades frame of this coin."""
+        if not replay:
+            return self._take(self.tape.hear(socket, prints, now_s), known_at_ms)
         begun = self.tape.watermark_ms is not None
-        hear = self.tape.hear_replay if replay else self.tape.hear
-        advance = hear(socket, prints, now_s)
+        advance = self.tape.hear_replay(socket, prints, now_s)
         if not begun and self.tape.watermark_ms is not None:
             self.ledger.begin(self.tape.epoch_ms)
         return self._take(advance, known_at_ms)
@@ -109,13 +110,17 @@ class CoinWatch:
             self._prior = self.ledger.rate_prior(self.tape.watermark_ms)
 
     def _take(self, advance: Advance, known_at_ms: int) -> list[Fact]:
+        if advance is NOTHING:  # most frames: another socket had brought the same before
+            return self._judge(known_at_ms) if self.ledger.waiting else []
         facts: list[Fact] = []
         if advance.gap is not None:
             facts.append(self._gapped(advance.gap, known_at_ms))
         self.on_prints(advance.fresh)
-        self.on_prints(advance.late)
+        if advance.late:
+            self.on_prints(advance.late)
         facts += self.ledger.count(advance, known_at_ms)
-        facts += self._judge(known_at_ms)
+        if self.ledger.waiting:
+            facts += self._judge(known_at_ms)
         return facts
 
     def _gapped(self, gap: TapeGap, known_at_ms: int) -> TapeGapped:

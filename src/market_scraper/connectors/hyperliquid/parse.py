@@ -51,21 +51,24 @@ def prints_heard(
     if market is None:
         raise UndecodableFrame("a trades frame of a coin that is not listed", coin=coin)
     scale: int = 10**market.sz_decimals
-    get = addresses.get
+    known, get = addresses.known, addresses.get
     prints: list[Print] = []
     for trade in trades:
         if trade.coin != coin:
             raise UndecodableFrame(f"a trades frame of both {coin[:40]} and {trade.coin[:40]}")
         size, px = trade.sz, trade.px
+        scaled = size * scale
         # Comparisons with NaN are false, so both lines refuse it, like infinity, zero and the negative.
-        if not (0.0 < px < INFINITY and 0.0 < size * scale < MAX_LOTS):
+        if not (0.0 < px < INFINITY and 0.0 < scaled < MAX_LOTS):
             raise UndecodableFrame(f"a print of size {size} at {px}", coin=coin)
-        lots = round(size * scale)
+        lots = round(scaled)
         if lots / scale != size:
             raise UndecodableFrame(f"a print of size {size}, which is no whole number of lots", coin=coin)
         buyer, seller = trade.users
         try:
-            prints.append(Print(trade.time, trade.tid, lots, px, get(buyer), get(seller)))
+            prints.append(
+                Print(trade.time, trade.tid, lots, px, known(buyer) or get(buyer), known(seller) or get(seller))
+            )
         except InvalidInput as error:
             raise UndecodableFrame(f"a print of nobody: {error}", coin=coin) from error
     return PrintsHeard(market.symbol, tuple(prints), replay)

@@ -4,7 +4,9 @@ from market_scraper.connectors.hyperliquid import messages, parse
 from market_scraper.connectors.hyperliquid.addresses import AddressTable
 from market_scraper.connectors.hyperliquid.session import Session
 from market_scraper.connectors.hyperliquid.table import MarketTable
+from market_scraper.connectors.hyperliquid.twins import Twins
 from market_scraper.domain.errors import InvalidInput, UndecodableFrame
+from market_scraper.domain.market import Market, Print
 from market_scraper.domain.values import Symbol
 from market_scraper.ports.sources import (
     AccountHeard,
@@ -12,6 +14,7 @@ from market_scraper.ports.sources import (
     ContextHeard,
     FrameLost,
     Heard,
+    PrintsHeard,
     PulseHeard,
     TradesSubscribed,
 )
@@ -30,13 +33,16 @@ class FrameReader:
     venue's refusals, each once a connection.
     """
 
-    def __init__(self, session: Session, table: MarketTable, addresses: AddressTable) -> None:
+    def __init__(
+        self, session: Session, table: MarketTable, addresses: AddressTable, twins: Twins | None = None
+    ) -> None:
         self.session = session
         self.parked = 0
         self.notes: list[str] = []
         self._noted: set[str] = set()
         self._table = table
         self._addresses = addresses
+        self._twins = Twins() if twins is None else twins
 
     def opened(self) -> None:
         """A new connection: complaints may be said again."""
@@ -46,9 +52,12 @@ class FrameReader:
         """Say what a frame means; what means nothing to us is a pulse."""
         self.session.heard(now_s)
         try:
+            twin = self._twins.get(data)
+            if twin is not None and (heard := self._again(*twin)) is not None:
+                return heard
             frame = messages.decode_frame(data)
             if type(frame) is messages.TradesFrame:
-                return self._trades(frame)
+                return self._trades(frame, data)
             return self._other(frame, now_s)
         except UndecodableFrame as error:
             self._park(error)
@@ -57,12 +66,25 @@ class FrameReader:
             self._park(error)
             return PULSE
 
-    def _trades(self, frame: messages.TradesFrame) -> Heard:
+    def _trades(self, frame: messages.TradesFrame, data: bytes) -> Heard:
         replay = bool(frame.data) and self.session.awaits_replay(frame.data[0].coin)
         heard = parse.prints_heard(frame.data, self._table.get, self._addresses, replay=replay)
         if replay:
             self.session.replayed(heard.symbol)
+        market = self._table.get(heard.symbol)
+        if market is not None:
+            self._twins.keep(data, market, heard.prints)
         return heard
+
+    def _again(self, market: Market, prints: tuple[Print, ...]) -> Heard | None:
+        """What another socket has read already; None when the listing has changed since, so that lots may have."""
+        symbol = market.symbol
+        if self._table.get(symbol) is not market:
+            return None
+        replay = self.session.awaits_replay(symbol)
+        if replay:
+            self.session.replayed(symbol)
+        return PrintsHeard(symbol, prints, replay)
 
     def _other(self, frame: messages.Frame | messages.OtherFrame, now_s: float) -> Heard:
         match frame:

@@ -23,6 +23,7 @@ from market_scraper.connectors.hyperliquid.outage import Outage
 from market_scraper.connectors.hyperliquid.reader import FrameReader
 from market_scraper.connectors.hyperliquid.session import EXPIRES, Session, Timing
 from market_scraper.connectors.hyperliquid.table import MarketTable
+from market_scraper.connectors.hyperliquid.twins import Twins
 from market_scraper.domain.errors import InvalidInput
 from market_scraper.domain.values import Symbol
 from market_scraper.ports.clock import Clock
@@ -108,6 +109,7 @@ class HyperliquidSockets:
         self._timing = timing or Timing()
         self._table = table
         self._addresses = AddressTable()
+        self._twins = Twins()
         self._user_slots = user_slots
         self._connections = Window(limits.CONNECTIONS_PER_MINUTE)
         self._next_renewal_s = -math.inf
@@ -123,7 +125,8 @@ class HyperliquidSockets:
         if len(self._sockets) >= limits.CONNECTIONS:
             raise InvalidInput(f"the venue allows {limits.CONNECTIONS} sockets")
         session = Session(self._timing)
-        socket = _Socket(name, self, session, FrameReader(session, self._table, self._addresses), on_heard)
+        reader = FrameReader(session, self._table, self._addresses, self._twins)
+        socket = _Socket(name, self, session, reader, on_heard)
         self._sockets[name] = socket
         try:
             async with asyncio.TaskGroup() as tasks:

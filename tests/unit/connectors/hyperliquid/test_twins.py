@@ -1,0 +1,89 @@
+"""What one socket has read, the others need not read again; what they hear stays the same."""
+
+import msgspec
+import pytest
+
+from market_scraper.connectors.hyperliquid.addresses import AddressTable
+from market_scraper.connectors.hyperliquid.reader import FrameReader
+from market_scraper.connectors.hyperliquid.session import Session
+from market_scraper.connectors.hyperliquid.table import MarketTable
+from market_scraper.connectors.hyperliquid.twins import MAX_BYTES, Twins
+from market_scraper.domain.market import Market
+from market_scraper.domain.values import Symbol
+from market_scraper.ports.sources import Heard, PrintsHeard
+
+BTC = Symbol("BTC")
+TRADES = {"type": "trades", "coin": "BTC"}
+
+
+def frame(tid: int, *, size: str = "0.5") -> bytes:
+    trade = {"coin": "BTC", "px": "97000.0", "sz": size, "time": 1_000 + tid, "tid": tid}
+    return msgspec.json.encode(
+        {"channel": "trades", "data": [{**trade, "users": [f"0x{1:040x}", f"0x{2:040x}"]}]}, order=None
+    )
+
+
+def listing(sz_decimals: int) -> Market:
+    return Market(symbol=BTC, sz_decimals=sz_decimals, max_leverage=40)
+
+
+@pytest.fixture
+def table() -> MarketTable:
+    made = MarketTable((BTC,))
+    made.learn([listing(5)])
+    return made
+
+
+def reader(table: MarketTable, twins: Twins) -> FrameReader:
+    session = Session()
+    session.want([TRADES])
+    session.opened(0.0)
+    session.due(0.0)
+    session.confirmed("subscribe", TRADES, 0.0)
+    return FrameReader(session, table, AddressTable(), twins)
+
+
+def prints_of(heard: Heard) -> PrintsHeard:
+    assert isinstance(heard, PrintsHeard)
+    return heard
+
+
+def test_the_second_socket_hears_the_very_prints_of_the_first(table: MarketTable) -> None:
+    twins = Twins()
+    one, two = reader(table, twins), reader(table, twins)
+    first, second = prints_of(one.read(frame(1), 0.0)), prints_of(two.read(frame(1), 1.0))
+    assert second == first
+    assert second.prints is first.prints
+
+
+def test_each_socket_has_a_replay_of_its_own(table: MarketTable) -> None:
+    twins = Twins()
+    one, two = reader(table, twins), reader(table, twins)
+    assert [prints_of(one.read(frame(n), 0.0)).replay for n in (1, 2)] == [True, False]
+    assert [prints_of(two.read(frame(n), 0.0)).replay for n in (2, 1)] == [True, False]
+
+
+def test_a_changed_listing_is_obeyed_by_every_socket(table: MarketTable) -> None:
+    twins = Twins()
+    one, two = reader(table, twins), reader(table, twins)
+    assert prints_of(one.read(frame(1), 0.0)).prints[0].lots == 50_000
+    table.learn([listing(3)])
+    assert prints_of(two.read(frame(1), 0.0)).prints[0].lots == 500
+
+
+def test_frames_that_cannot_be_read_are_lost_on_every_socket(table: MarketTable) -> None:
+    twins = Twins()
+    broken = frame(1, size="0.1234567")
+    heard = [reader(table, twins).read(broken, 0.0) for _ in range(2)]
+    assert heard[0] == heard[1]
+    assert not isinstance(heard[0], PrintsHeard)
+
+
+def test_what_is_remembered_is_bounded() -> None:
+    twins = Twins(capacity=2)
+    for tid in range(5):
+        twins.keep(frame(tid), listing(5), ())
+    assert [twins.get(frame(tid)) is None for tid in range(5)] == [True, True, True, False, False]
+    long = frame(9).ljust(MAX_BYTES + 1)
+    twins.keep(long, listing(5), ())
+    assert twins.get(long) is None
