@@ -263,12 +263,12 @@ class CoinLedger:
         does not change within a block is looked up once.
         """
         books, epoch_ms, is_late = self._books, self._epoch_ms, cause is Cause.LATE
-        for trader, (net, gross, paid, tid, px) in block.items():
-            book = books.get(trader)
-            if book is None:
         ticks, position, append = self._ticks, self.position, facts.append
         version = self._version
         known_ms = max(self._known_ms, known_at_ms)
+        for trader, (net, gross, paid, tid, px) in block.items():
+            book = books.get(trader)
+            if book is None:
                 book = books[trader] = Book(trader, epoch_ms=epoch_ms, watched_from_ms=epoch_ms)
             if t_ms <= book.counted_to_ms:
                 continue
@@ -535,12 +535,6 @@ def _doubt(book: Book, because: Cause, doubt: float, since_ms: int) -> None:
     book.since_ms = since_ms
 
 
-def _prune(book: Book, before_ms: int) -> None:
-    keep = 0
-    while keep < len(book.recent) and book.recent[keep][0] < before_ms:
-        keep += 1
-    if keep:
-        book.forgot_ms = max(book.forgot_ms, book.recent[keep - 1][0])
 def _paid(cost: int | None, before: int, after: int, price: int) -> int | None:
     """What the open size cost after a change, in nano-dollars: averaged in, taken out pro rata, new on a flip.
 
@@ -556,4 +550,10 @@ def _paid(cost: int | None, before: int, after: int, price: int) -> int | None:
     return (2 * cost * left + held) // (2 * held)
 
 
+def _prune(book: Book, before_ms: int) -> None:
+    keep = 0
+    while keep < len(book.recent) and book.recent[keep][0] < before_ms:
+        keep += 1
+    if keep:
+        book.forgot_ms = max(book.forgot_ms, book.recent[keep - 1][0])
         del book.recent[:keep]

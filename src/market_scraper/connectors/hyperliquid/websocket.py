@@ -46,9 +46,9 @@ LATE_S = 5.0
 BETWEEN_RENEWALS_S = 120.0
 """Sockets that are old at the same time are renewed one after the other: one replaces another's ears at a time."""
 
-FrameTap = Callable[[str, bytes], None]
 NOT_OPENED = (OSError, InvalidHandshake, InvalidMessage, InvalidURI, EOFError, TimeoutError)
 
+FrameTap = Callable[[str, bytes], None]
 """Gets each frame's socket name and bytes, before it is read."""
 
 
@@ -113,10 +113,10 @@ class HyperliquidSockets:
         self._user_slots = user_slots
         self._connections = Window(limits.CONNECTIONS_PER_MINUTE)
         self._next_renewal_s = -math.inf
-        self._sockets: dict[str, _Socket] = {}
-
         self._trying = asyncio.Lock()
         self._failures = 0  # tries in a row that opened nothing, over all sockets
+        self._sockets: dict[str, _Socket] = {}
+
     @asynccontextmanager
     async def open(self, name: str, on_heard: Callable[[Heard], None]) -> AsyncIterator[VenueSocket]:
         """Keep a socket open while in the block. `on_heard` is called at once, in order, and must not block."""
