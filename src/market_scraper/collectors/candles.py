@@ -28,6 +28,10 @@ log = structlog.get_logger(__name__)
 REACH = 5_000
 """About so many newest bars of each interval exist at the venue (facts 2.2); older ones are gone for good."""
 
+FIRST = 300
+"""Newest bars of an empty series that are asked for first (weight 25): every chart has something within the first
+minute, and the rest (weight 104 a series) follows as the budget allows."""
+
 GRACE_MS = 5_000
 """A closed bar is asked for this long after its end: a node's answer may lag by up to 2 s."""
 
@@ -51,6 +55,8 @@ class Series:
         self.symbol = symbol
         self.interval = interval
         self.next_ms: int | None = None  # open time of the first bar that is not had; None = nothing is
+        self.oldest_ms: int | None = None  # open time of the oldest bar that was had or asked for
+        self.past_asked = False  # what the venue keeps before that
         self.empty: set[int] = set()  # open times for which the venue was asked in vain
         self.repaired_s: float | None = None
         self.not_before_s = 0.0
@@ -66,10 +72,19 @@ class Series:
     def due(self, venue_now_ms: int, every: int) -> tuple[int, int] | None:
         """(first open time, last open time) of closed bars to ask for; None when fewer than `every` are due."""
         end_ms = self.closed_before(venue_now_ms)
-        start_ms = max(self.next_ms or 0, end_ms - REACH * self.interval.ms)
+        if self.next_ms is None:
+            return end_ms - FIRST * self.interval.ms, end_ms - self.interval.ms
+        start_ms = max(self.next_ms, end_ms - REACH * self.interval.ms)
         if end_ms - start_ms < every * self.interval.ms:
             return None
         return start_ms, end_ms - self.interval.ms
+
+    def past(self, venue_now_ms: int) -> tuple[int, int] | None:
+        """(first, last open time) of what the venue may keep before our oldest bar; None = nothing, or asked."""
+        start_ms = self.closed_before(venue_now_ms) - REACH * self.interval.ms
+        if self.past_asked or self.oldest_ms is None or self.oldest_ms <= start_ms:
+            return None
+        return start_ms, self.oldest_ms - self.interval.ms
 
 
 class CandlesCollector:
@@ -120,6 +135,7 @@ class CandlesCollector:
         await self._open_series()
         for series in self._series:
             await self._fetch_due(series, 1)
+            await self._fetch_past(series, 1)
             await self._repair(series)
         return self.stored - before
 
@@ -132,7 +148,12 @@ class CandlesCollector:
             return
         for series in opened:
             newest = await self._store.newest(series.symbol, series.interval)
-            series.next_ms = None if newest is None else newest.t_ms + series.interval.ms
+            if newest is not None:
+                series.next_ms = newest.t_ms + series.interval.ms
+                (oldest,) = await self._store.history(
+                    series.symbol, series.interval, start_ms=0, end_ms=newest.t_ms, limit=1
+                )
+                series.oldest_ms = oldest.t_ms
         self._series = sorted([*self._series, *opened], key=lambda series: series.interval.ms)  # short intervals first
         if self._socket is not None:
             wanted: list[dict[str, object]] = [
@@ -149,6 +170,8 @@ class CandlesCollector:
                 await self._tend(series, every if series.interval is Interval.M1 else 1, self._fetch_due)
             for series in self._series:
                 await self._tend(series, every, self._repair_if_due)
+            if (young := next((series for series in self._series if not series.past_asked), None)) is not None:
+                await self._tend(young, every, self._fetch_past)  # one at a time: it may wait for its weight
             failing = [series for series in self._series if series.reason is not None]
             if failing:
                 worst = failing[0]
@@ -182,6 +205,8 @@ class CandlesCollector:
             return
         end_ms = due[1]
         last_ms = await self._fetch(series, [due])
+        if series.oldest_ms is None:
+            series.oldest_ms = due[0]
         if venue_ms is not None and end_ms + series.interval.ms + CERTAIN_MS <= venue_ms:
             # What the venue did not give of long closed time does not exist yet: the hourly repair asks again.
             series.next_ms = end_ms + series.interval.ms
@@ -190,6 +215,11 @@ class CandlesCollector:
         series.vain = 0 if (series.next_ms or 0) > end_ms else series.vain + 1
         if series.vain:
             series.not_before_s = now_s + min(ASK_AGAIN_S * 2 ** min(series.vain - 1, 10), ASK_AGAIN_MOST_S)
+
+    async def _fetch_past(self, series: Series, _every: int) -> None:
+        if (past := series.past(self._clock.now_ms())) is not None:
+            await self._fetch(series, [past])
+        series.past_asked = series.oldest_ms is not None
 
     async def _fetch(self, series: Series, stretches: Sequence[tuple[int, int]]) -> int | None:
         """Ask once for all stretches (oldest first) and publish their closed bars; gives the last one's open time."""
@@ -201,7 +231,7 @@ class CandlesCollector:
         series.failures, series.reason = 0, None
         now_ms = self._clock.now_ms()
         newest_ms = max((bar.t_ms for bar in bars), default=0)
-        if bars:
+        if bars and series.interval is Interval.M1:
             self._venue_time.note(newest_ms, now_ms, self._clock.monotonic())
         firsts = [first for first, _ in stretches]
 
@@ -264,7 +294,8 @@ class CandlesCollector:
 
     def _hear(self, heard: Heard) -> None:
         if isinstance(heard, CandleHeard):
-            self._venue_time.note(heard.candle.t_ms, self._clock.now_ms(), self._clock.monotonic())
+            if heard.interval is Interval.M1:
+                self._venue_time.note(heard.candle.t_ms, self._clock.now_ms(), self._clock.monotonic())
             self._forming[heard.symbol, heard.interval] = heard.candle
 
     async def _show_forming(self) -> None:

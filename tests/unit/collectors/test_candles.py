@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from market_scraper.collectors.candles import REACH, REPAIR_EVERY_S, CandlesCollector
+from market_scraper.collectors.candles import FIRST, REACH, REPAIR_EVERY_S, CandlesCollector
 from market_scraper.collectors.markets import Listing
 from market_scraper.domain.errors import InvalidInput, SourceError
 from market_scraper.domain.events import CandleFormed, CandlesClosed, Event
@@ -206,9 +206,32 @@ async def test_all_six_intervals_are_kept_each_at_its_own_pace() -> None:
     for interval in Interval:
         first = -(-venue.began_ms // interval.ms) * interval.ms
         whole = [t for t in range(first, START + 65_000, interval.ms) if t + interval.ms + 5_000 <= START + 65_000]
-        assert venue.times(interval) == whole
+        assert sorted(venue.times(interval)) == whole
     assert venue.too_early == []
     assert len(venue.asked()) < 20
+
+
+async def test_every_series_shows_its_newest_bars_before_the_past_of_any_is_asked_for() -> None:
+    venue = Venue(past=3_000)
+    async with venue.collecting(*Interval):
+        await venue.pass_s(30)
+    first_six = venue.asked()[:6]
+    assert {interval for _, _, interval, _, _ in first_six} == set(Interval)
+    for _, _, interval, start_ms, end_ms in first_six:
+        assert isinstance(interval, Interval)
+        assert isinstance(start_ms, int)
+        assert isinstance(end_ms, int)
+        assert end_ms - start_ms <= (FIRST + 2) * interval.ms
+    assert min(venue.times()) == -(-venue.began_ms // MINUTE) * MINUTE
+
+
+async def test_a_past_that_was_not_finished_before_a_restart_is_asked_for_after_it() -> None:
+    venue = Venue(past=1_000)
+    newest = range(START - 300 * MINUTE, START, MINUTE)
+    await venue.store.write([CandleRow(symbol=BTC, interval=M1, candle=bar(t)) for t in newest])
+    async with venue.collecting():
+        await venue.pass_s(30)
+    assert set(range(-(-venue.began_ms // MINUTE) * MINUTE, START - 300 * MINUTE, MINUTE)) <= set(venue.times())
 
 
 async def test_thousands_of_minutes_without_trades_are_asked_for_in_one_question_and_once() -> None:
