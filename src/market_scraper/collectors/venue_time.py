@@ -9,8 +9,9 @@ SANE_MS = 86_400_000
 class VenueTime:
     """A lower bound of the venue's time, in milliseconds.
 
-    A bar exists from its first trade on, so the venue is past its open time when we see it; from then on the bound
-    grows with our monotonic seconds. Only a bound lets us say that a bar has closed: our own clock may be ahead.
+    Fed with 1m bars alone: a longer one says less. A bar exists from its first trade on, so the venue is past its open
+    time when we see it; from then on the bound grows with our monotonic seconds. Only a bound lets us say that a bar
+    has closed: our own clock may be ahead.
     """
 
     def __init__(self) -> None:

@@ -17,11 +17,9 @@ from market_scraper.domain.values import Address, Symbol
 from market_scraper.domain.watch import CoinWatch, Fact
 from tests.facts import rated
 from tests.fakes import FakeClock, FakeHttp
-from tests.unit.collectors.parts import ANN, BOB, BTC, CAT, ETH, T0, address, answer, market, print_
+from tests.unit.collectors.parts import ANN, BOB, BTC, CAT, ETH, NOBODY, T0, address, answer, market, print_
 
 DOWN = SourceError("hyperliquid", "HTTP 500", retry_after_s=5.0)
-
-NOBODY = address(99)
 
 
 @dataclass

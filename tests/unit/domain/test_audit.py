@@ -39,6 +39,17 @@ def test_a_minute_that_we_did_not_hear_whole_is_not_compared() -> None:
     assert audit.compared == 0
 
 
+def test_a_minute_that_is_no_longer_held_is_not_compared() -> None:
+    """Bars that come hours late, after an outage of REST, would all look like lost prints."""
+    audit = MinuteAudit(5)
+    for minute in range(1, 60):
+        audit.count(prints(minute * 60_000 + 500, 10_000))
+    for minute in range(1, 60):
+        audit.hear(bar(minute * 60_000, 1, 0.1))
+    assert audit.compare(whole_from_ms=0, watermark_ms=10_000_000) == []
+    assert audit.compared >= 28
+
+
 def test_a_minute_waits_until_the_tape_has_passed_it() -> None:
     audit = MinuteAudit(5)
     audit.hear(bar(60_000, 2, 0.15))

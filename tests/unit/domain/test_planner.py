@@ -74,6 +74,28 @@ def test_a_question_without_a_verdict_is_asked_again() -> None:
     assert planner.counts.unanswered == 1
 
 
+def test_who_gave_no_answer_is_wanted_for_as_much_as_before() -> None:
+    planner = Planner()
+    planner.want(target(1), 0.9, now_s=0.0)
+    planner.next(0.0)
+    planner.want(target(2), 0.5, now_s=1.0)
+    assert [planner.next(ANSWER_DUE_S) for _ in range(2)] == [target(1), target(2)]
+
+
+def test_new_weights_change_the_order_of_who_is_wanted_and_nothing_else() -> None:
+    planner = Planner()
+    planner.want(target(1), 0.9, now_s=0.0)
+    planner.want(target(2), 0.1, now_s=0.0)
+    planner.want(target(3), 0.5, now_s=0.0, not_before_s=5.0)
+    planner.follow(target(4))
+    assert sorted(planner.waiting(), key=lambda t: t.trader) == [target(1), target(2), target(3)]
+    planner.reweigh([(target(1), 0.1), (target(2), 0.2), (target(3), 0.9), (target(4), 9.0), (target(5), 9.0)])
+    assert [planner.next(4.0) for _ in range(3)] == [target(2), target(1), target(4)]
+    assert planner.next(5.0) == target(3)
+    assert target(5) not in planner
+    assert [planner.is_waiting(target(i)) for i in (3, 5)] == [True, False]
+
+
 @given(
     st.lists(
         st.tuples(

@@ -142,6 +142,21 @@ def test_on_a_quiet_coin_another_timed_frame_moves_the_watermark_less_the_window
     assert (times(advance.fresh), tape.watermark_ms) == ([200], 7_000)
 
 
+def test_a_best_price_vouches_for_nothing_while_others_have_brought_prints_that_its_socket_has_not() -> None:
+    """Its trades may be mute: if the others died now, nobody would notice what is lost after them."""
+    tape = CoinTape(BTC, join_window_ms=2_000)
+    for socket in ("s1", "mute"):
+        tape.hear_replay(socket, blocks(100, 200), 0.0)
+    tape.hear("s1", blocks(300), 0.1)
+    tape.end("s1", "lost", 0.2)
+    tape.hear_time("mute", 9_000, 3.0)
+    assert tape.watermark_ms == 300
+    assert tape.silent(4.2) == ["mute"]
+    tape.hear("mute", blocks(300), 4.3)
+    tape.hear_time("mute", 9_000, 4.4)
+    assert tape.watermark_ms == 7_000
+
+
 def test_silence_counts_only_while_others_bring_prints() -> None:
     tape = CoinTape(BTC)
     for socket in ("s1", "s2"):

@@ -1,0 +1,503 @@
+"""The positions collector from end to end: fake venue, real bus, store in memory, and the view that users read."""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from market_scraper.collectors.markets import Listing
+from market_scraper.collectors.positions import ADVANCE_S, PositionsCollector
+from market_scraper.domain.errors import SourceError
+from market_scraper.domain.events import (
+    CandlesClosed,
+    Event,
+    MarketContextChanged,
+    MarketsListed,
+    PositionChanged,
+    TapeAdvanced,
+    TapeGapped,
+    TradersRated,
+)
+from market_scraper.domain.market import Candle, Print
+from market_scraper.domain.positions import AccountSnapshot, Cause, PositionState
+from market_scraper.domain.rules import PositionRules
+from market_scraper.domain.values import Address, Interval, Symbol
+from market_scraper.event_bus.memory import MemoryBus
+from market_scraper.event_bus.numbers import reserve_in_memory
+from market_scraper.ports.bus import Inbox
+from market_scraper.ports.sources import SocketLost, SocketOpened, TimeHeard
+from market_scraper.ports.stores import PositionStateRow, TapeMarkRow
+from market_scraper.storage.memory import MemoryRepository
+from market_scraper.views.positions import LivePositions
+from market_scraper.views.traders import LiveTraders
+from tests.facts import context, rated
+from tests.fakes import FakeClock, FakeHttp, FakeReporter, FakeSockets, settle
+from tests.unit.collectors.parts import (
+    ANN,
+    BOB,
+    BTC,
+    CAT,
+    ETH,
+    NOBODY,
+    T0,
+    address,
+    answer,
+    live,
+    market,
+    print_,
+    replay,
+)
+
+TAPES = ("tape-0", "tape-1", "tape-2")
+
+
+class System:
+    """A venue with true sizes, one collector at a time, and everything downstream of it."""
+
+    def __init__(self, *symbols: Symbol, rules: PositionRules | None = None) -> None:
+        self.clock = FakeClock(T0)
+        self.sockets, self.http, self.reporter = FakeSockets(), FakeHttp(), FakeReporter()
+        self.store = MemoryRepository()
+        self.symbols = list(symbols) or [BTC]
+        self.listing = Listing(self.symbols)
+        self.listing.learn([market(symbol) for symbol in self.symbols])
+        self.rules = rules or PositionRules()
+        self.sizes: dict[tuple[Address, Symbol], int] = {}
+        self.http.account_of = self.account
+        self.view = LivePositions(self.clock, LiveTraders())
+        self.events: list[Event] = []
+        self.tid = 0
+        self.reading = asyncio.Event()
+        self.reading.set()
+        self.bus: MemoryBus
+        self.crash: BaseException | None = None
+
+    def account(self, trader: Address, dex: str) -> AccountSnapshot:
+        held = {s: lots for (who, s), lots in self.sizes.items() if who == trader and s != BTC}
+        return answer(trader, self.clock.now_ms(), self.sizes.get((trader, BTC), 0), dex=dex, others=held)
+
+    @asynccontextmanager
+    async def life(self, *, connect: bool = True, inbox_size: int = 10_000) -> AsyncIterator[None]:
+        kinds = (PositionChanged, TapeAdvanced, TapeGapped)
+        async with (
+            MemoryBus(reserve_in_memory()) as self.bus,
+            self.bus.subscribe("t", *kinds, size=inbox_size) as inbox,
+        ):
+            collector = PositionsCollector(
+                http=self.http,
+                sockets=self.sockets,
+                bus=self.bus,
+                store=self.store.positions,
+                clock=self.clock,
+                reporter=self.reporter,
+                listing=self.listing,
+                rules=self.rules,
+            )
+            running = asyncio.create_task(collector.run())
+            keeping = asyncio.create_task(self._keep(inbox))
+            await settle()
+            try:
+                if connect:
+                    self.connect()
+                yield
+            finally:
+                running.cancel()
+                await settle()
+                self.reading.set()
+                (self.crash,) = await asyncio.gather(running, return_exceptions=True)
+                await self.bus.drained()
+                keeping.cancel()
+                await asyncio.gather(keeping, return_exceptions=True)
+
+    def connect(self, *names: str, back_ms: int = 500) -> None:
+        for name in names or TAPES:
+            self.sockets[name].say(SocketOpened())
+            for symbol in self.symbols:
+                older = self.now - back_ms
+                self.sockets[name].say(replay(older, older + 100, symbol=symbol))
+
+    def lose(self, *names: str) -> None:
+        for name in names or TAPES:
+            self.sockets[name].say(SocketLost("lost"))
+
+    async def trade(
+        self, buyer: Address, seller: Address, lots: int, symbol: Symbol = BTC, *, heard: bool = True
+    ) -> Print:
+        """A match, now: it moves the truth; `heard` = the sockets bring it."""
+        self.tid += 1
+        one = print_(self.now, buyer, seller, lots, tid=self.tid)
+        for trader, change in ((buyer, lots), (seller, -lots)):
+            self.sizes[trader, symbol] = self.sizes.get((trader, symbol), 0) + change
+        if heard:
+            for name in TAPES:
+                self.sockets[name].say(live(one, symbol=symbol))
+        await settle()
+        return one
+
+    async def pass_s(self, seconds: float) -> None:
+        """Time goes by; on every connected tape socket best prices come for every coin."""
+        for _ in range(round(seconds / 0.5)):
+            await self.clock.advance(0.5)
+            for name in TAPES:
+                for symbol in self.symbols:
+                    self.sockets[name].say(TimeHeard(symbol, self.now))
+            await settle()
+
+    async def _keep(self, inbox: Inbox) -> None:
+        """The persister's promise: rows as they come, a mark only behind the facts before it."""
+        while True:
+            await self.reading.wait()
+            envelopes = await inbox.take(limit=1)
+            await self.reading.wait()
+            for event in (envelope.event for envelope in envelopes):
+                self.events.append(event)
+                assert isinstance(event, PositionChanged | TapeAdvanced | TapeGapped)
+                self.view.apply(event)
+                if isinstance(event, PositionChanged):
+                    await self.store.write([PositionStateRow(position=event.after, known_at_ms=event.known_at_ms)])
+                else:
+                    await self.store.write([TapeMarkRow(mark=event.mark)])
+            inbox.ack(envelopes)
+
+    @property
+    def now(self) -> int:
+        return self.clock.now_ms()
+
+    def said(self, trader: Address, symbol: Symbol = BTC) -> tuple[PositionState, int | None]:
+        found = self.view.get(trader, symbol)
+        if found is None or found.position is None:
+            return PositionState.UNKNOWN, None
+        return found.claim.state, found.position.lots
+
+    def exact(self, trader: Address, symbol: Symbol = BTC) -> int | None:
+        state, lots = self.said(trader, symbol)
+        return lots if state is PositionState.EXACT else None
+
+    def of(self, kind: type[Event]) -> list[Event]:
+        return [event for event in self.events if isinstance(event, kind)]
+
+
+async def test_a_trader_is_unknown_at_the_first_print_and_exact_some_seconds_later() -> None:
+    system = System()
+    system.sizes[ANN, BTC] = 500
+    async with system.life():
+        await system.pass_s(3)
+        await system.trade(ANN, BOB, 7)
+        assert system.said(ANN) == (PositionState.UNKNOWN, None)
+        await system.pass_s(12)
+        assert (system.exact(ANN), system.exact(BOB)) == (507, -7)
+        await system.trade(BOB, ANN, 507)
+        assert system.exact(ANN) == 0
+        await system.clock.advance(0.1)
+        await system.trade(ANN, BOB, 507)
+        assert system.exact(ANN) == 507
+    steps = [
+        (e.lots_before, e.after.lots)
+        for e in system.events
+        if isinstance(e, PositionChanged) and e.after.trader == ANN and e.cause is Cause.PRINT
+    ]
+    assert steps == [(None, None), (507, 0), (0, 507)]
+
+
+async def test_every_exact_claim_at_every_mark_is_the_truth_while_one_socket_after_another_is_lost() -> None:
+    system = System()
+    people = [address(i) for i in range(1, 9)]
+    truth: dict[tuple[Address, int], int] = {}
+    claims = 0
+    async with system.life():
+        await system.pass_s(3)
+        for step in range(120):
+            buyer, seller = people[step % 8], people[(step * 5 + 3) % 8]
+            if buyer != seller:
+                await system.trade(buyer, seller, step % 9 + 1)
+            for trader in people:
+                truth[trader, system.now] = system.sizes.get((trader, BTC), 0)
+                found = system.view.get(trader, BTC)
+                if found is not None and found.position is not None and found.claim.state is PositionState.EXACT:
+                    claims += 1
+                    at = max(t for who, t in truth if who == trader and t <= found.claim.as_of_ms)
+                    assert found.position.lots == truth[trader, at]
+            if step % 20 == 10:
+                name = TAPES[step // 20 % 3]
+                system.lose(name)
+                system.connect(name)
+            await system.pass_s(0.5)
+    assert claims > 300
+    assert system.of(TapeGapped) == []
+
+
+async def test_marks_come_behind_their_facts_and_at_most_every_quarter_second() -> None:
+    system = System()
+    async with system.life():
+        await system.pass_s(3)
+        system.events.clear()
+        told: list[tuple[int, Event]] = []
+        for _ in range(200):
+            await system.clock.advance(0.01)
+            await system.trade(ANN, BOB, 1)
+            if len(marks := system.of(TapeAdvanced)) > len(told):
+                told.append((system.now, marks[-1]))
+    gaps = [b - a for (a, _), (b, _) in itertools.pairwise(told)]
+    assert min(gaps) >= ADVANCE_S * 1000
+    newest = 0
+    for event in system.events:
+        if isinstance(event, PositionChanged):
+            newest = max(newest, event.after.t_ms)
+            assert event.known_at_ms >= event.after.t_ms
+        elif isinstance(event, TapeAdvanced):
+            assert event.mark.watermark_ms >= newest
+
+
+async def test_nothing_is_exact_from_five_seconds_after_a_full_gap_began_until_it_is_re_based() -> None:
+    system = System()
+    async with system.life():
+        await system.pass_s(3)
+        await system.trade(ANN, BOB, 5)
+        await system.pass_s(12)
+        assert system.exact(ANN) == 5
+        system.lose()
+        began = system.now
+        await system.clock.advance(5.5)
+        assert system.exact(ANN) is None
+        await system.trade(ANN, BOB, 3, heard=False)
+        await system.clock.advance(14.5)
+        system.connect()
+        await settle()
+        assert system.exact(ANN) is None
+        (gap,) = system.of(TapeGapped)
+        assert isinstance(gap, TapeGapped)
+        assert gap.mark.gaps[-1].since_ms <= began
+        await system.pass_s(15)
+        assert (system.exact(ANN), system.exact(BOB)) == (8, -8)
+
+
+# -- stop and second life -----------------------------------------------------------------------------------------
+
+
+async def test_the_last_word_of_a_life_is_the_mark_behind_all_facts() -> None:
+    system = System()
+    async with system.life():
+        await system.pass_s(3)
+        for _ in range(5):
+            await system.clock.advance(0.01)
+            await system.trade(ANN, BOB, 1)
+    last = system.events[-1]
+    assert isinstance(last, TapeAdvanced)
+    assert last.mark.watermark_ms == system.now
+    assert [e.after.net_lots for e in system.events if isinstance(e, PositionChanged) and e.after.trader == ANN][
+        -1
+    ] == 5
+    assert isinstance(system.crash, asyncio.CancelledError)
+    assert sorted(system.sockets.closed) == [*TAPES, "users"]
+
+
+async def test_a_stop_while_the_bus_is_full_loses_no_fact_that_the_last_mark_covers() -> None:
+    """Half a batch lost behind a mark that says whole: the next life would claim wrong sizes as exact."""
+    system = System()
+    async with system.life(inbox_size=3):
+        await system.pass_s(3)
+        await system.trade(ANN, BOB, 1)
+        await system.pass_s(12)
+        assert system.exact(ANN) == 1
+        system.reading.clear()
+        for _ in range(10):
+            await system.clock.advance(0.3)
+            await system.trade(ANN, CAT, 2)
+    assert system.exact(ANN) == 21
+    last = system.events[-1]
+    assert isinstance(last, TapeAdvanced)
+    counted = [e.after.lots for e in system.events if isinstance(e, PositionChanged) and e.after.trader == ANN]
+    assert counted[-1] == 21
+    assert last.mark.watermark_ms == system.now
+
+
+async def test_a_second_life_that_joins_counts_nothing_twice_and_misses_nothing() -> None:
+    system = System()
+    prints: list[Print] = []
+    async with system.life():
+        await system.pass_s(3)
+        prints.append(await system.trade(ANN, BOB, 5))
+        await system.pass_s(12)
+        prints.append(await system.trade(ANN, BOB, 1))
+        assert system.exact(ANN) == 6
+    await system.clock.advance(1.0)
+    system.tid += 1
+    between = print_(system.now - 500, ANN, CAT, 2, tid=system.tid)
+    system.sizes[ANN, BTC] += 2
+    system.sizes[CAT, BTC] = -2
+    system.events.clear()
+    async with system.life(connect=False):
+        for name in TAPES:
+            system.sockets[name].say(SocketOpened())
+            older = print_(prints[0].time_ms - 1, NOBODY, NOBODY)
+            frame = live(older, *prints, between)
+            system.sockets[name].say(type(frame)(BTC, frame.prints, replay=True))
+        await system.pass_s(4.0)  # the newest block of a replay counts once something later is heard
+        assert system.of(TapeGapped) == []
+        assert system.exact(ANN) == 8
+        await system.pass_s(12.0)
+        assert (system.exact(ANN), system.exact(BOB), system.exact(CAT)) == (8, -6, -2)
+        assert not [e for e in system.events if isinstance(e, PositionChanged) and e.cause is Cause.DRIFT]
+
+
+async def test_a_second_life_that_comes_too_late_is_unsure_since_the_first_ones_mark() -> None:
+    system = System()
+    async with system.life():
+        await system.pass_s(3)
+        await system.trade(ANN, BOB, 5)
+        await system.pass_s(12)
+        ended = system.now
+    await system.clock.advance(60.0)
+    system.sizes[ANN, BTC] = 50  # traded while nobody listened
+    async with system.life():
+        await settle()
+        assert system.said(ANN)[0] is PositionState.UNSURE
+        found = system.view.get(ANN, BTC)
+        assert found is not None
+        assert (found.claim.since_ms or 0) <= ended
+        await system.pass_s(12)
+        assert system.exact(ANN) == 50
+
+
+async def test_versions_rise_over_lives() -> None:
+    system = System()
+    for _ in range(2):
+        async with system.life():
+            await system.pass_s(3)
+            await system.trade(ANN, BOB, 5)
+            await system.pass_s(12)
+        await system.clock.advance(30)
+    versions = [e.after.version for e in system.events if isinstance(e, PositionChanged)]
+    assert versions == sorted(set(versions))
+
+
+# -- halts --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("delisted", [True, False])
+async def test_a_market_that_halts_makes_everybody_unsure_with_doubt_one_and_its_return_is_a_gap(
+    delisted: bool,
+) -> None:
+    system = System()
+    async with system.life():
+        await system.pass_s(3)
+        await system.trade(ANN, BOB, 5)
+        await system.pass_s(12)
+        halted_ms = system.now
+        if delisted:
+            await system.bus.publish([MarketsListed(known_at_ms=system.now, markets=(market(is_delisted=True),))])
+        await system.bus.publish([MarketContextChanged(known_at_ms=system.now, context=context(0.0))])
+        await system.pass_s(1)
+        found = system.view.get(ANN, BTC)
+        assert found is not None
+        assert (found.claim.state, found.claim.doubt, found.claim.because) == (PositionState.UNSURE, 1.0, Cause.HALT)
+        await system.pass_s(60)
+        assert system.reporter.said[-1] == "ok"  # a halted market is no failure of ours
+        system.sizes[ANN, BTC] = 0  # settled
+        if delisted:
+            await system.bus.publish([MarketContextChanged(known_at_ms=system.now, context=context(9.0))])
+            await system.pass_s(0.5)
+            assert system.said(ANN)[0] is PositionState.UNSURE
+            assert system.of(TapeGapped) == []
+            await system.bus.publish([MarketsListed(known_at_ms=system.now, markets=(market(),))])
+        await system.bus.publish([MarketContextChanged(known_at_ms=system.now, context=context(9.0))])
+        await system.pass_s(0.5)
+        (gap,) = system.of(TapeGapped)
+        assert isinstance(gap, TapeGapped)
+        assert gap.mark.gaps[-1].since_ms <= halted_ms + 1_000
+        assert system.exact(ANN) is None
+        await system.pass_s(15)
+        assert system.exact(ANN) == 0
+
+
+# -- several coins ------------------------------------------------------------------------------------------------
+
+
+async def test_a_coin_that_is_listed_later_is_followed_from_then_on_and_the_first_does_not_notice() -> None:
+    system = System()
+    system.sizes[ANN, ETH] = 30
+    async with system.life():
+        await system.pass_s(3)
+        await system.trade(ANN, BOB, 5)
+        await system.pass_s(12)
+        system.symbols.append(ETH)
+        await system.bus.publish([MarketsListed(known_at_ms=system.now, markets=(market(), market(ETH)))])
+        await settle()
+        for name in TAPES:
+            system.sockets[name].say(replay(system.now - 500, system.now - 400, symbol=ETH))
+        await system.pass_s(3)
+        await system.trade(ANN, CAT, 1, ETH)
+        await system.pass_s(15)
+        assert (system.exact(ANN), system.exact(ANN, ETH), system.exact(CAT, ETH)) == (5, 31, -1)
+    assert system.of(TapeGapped) == []
+
+
+async def test_a_restart_that_joins_suspects_no_gap_in_minutes_that_the_life_before_has_heard() -> None:
+    system = System()
+    minute = T0 // 60_000 * 60_000
+    async with system.life():
+        await system.pass_s(3)
+        await system.trade(ANN, BOB, 5)
+        await system.pass_s(130)
+        assert len(system.of(TapeAdvanced)) > 100
+    async with system.life(connect=False):
+        for name in TAPES:
+            system.sockets[name].say(
+                SocketOpened(),
+            )
+            system.sockets[name].say(replay(T0 - 500, T0 - 400))
+        bars = tuple(Candle(t_ms=minute + i * 60_000, o=1.0, h=1.0, l=1.0, c=1.0, v=5e-5, n=1) for i in range(-20, 3))
+        await system.bus.publish(
+            [CandlesClosed(known_at_ms=system.now, symbol=BTC, interval=Interval.M1, candles=bars)]
+        )
+        await system.pass_s(200)
+        assert system.reporter.detail["BTC_gaps"] == 0
+        assert system.reporter.detail["BTC_suspected_gaps"] == 0
+
+
+# -- health -------------------------------------------------------------------------------------------------------
+
+
+async def test_it_is_well_while_the_tape_moves_and_says_once_which_coin_stands_still() -> None:
+    system = System(BTC, ETH)
+    async with system.life():
+        await system.pass_s(10)
+        system.symbols.remove(ETH)
+        await system.pass_s(30)
+    assert system.reporter.turns[-2:] == ["ok", "the tape stands still: ETH"]
+
+
+async def test_accounts_that_cannot_be_asked_are_said_once_and_their_return_once() -> None:
+    system = System()
+    async with system.life():
+        await system.pass_s(3)
+        system.http.account_of = lambda *_: SourceError("hyperliquid", "HTTP 500", retry_after_s=5.0)
+        for i in range(10, 60):
+            await system.trade(address(i), NOBODY, 1)
+        await system.pass_s(60)
+        system.http.account_of = system.account
+        await system.pass_s(40)
+    assert system.reporter.turns[-3:] == ["ok", "accounts: hyperliquid: HTTP 500", "ok"]
+
+
+async def test_the_user_slots_go_to_the_best_and_their_pushes_are_answers() -> None:
+    system = System(rules=PositionRules(user_slots=2))
+    async with system.life():
+        await system.pass_s(3)
+        await system.bus.publish(
+            [
+                TradersRated(
+                    known_at_ms=system.now,
+                    captured_at_ms=system.now,
+                    part=0,
+                    parts=1,
+                    traders=(rated(1, 60.0), rated(2, 90.0), rated(3, 80.0), rated(4, 99.0, tracked=False)),
+                )
+            ]
+        )
+        await settle()
+        wanted = system.sockets["users"].wanted
+        assert [w["user"] for w in wanted] == [BOB, CAT]
+        assert {w["type"] for w in wanted} == {"clearinghouseState"}
