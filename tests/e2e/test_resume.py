@@ -140,21 +140,13 @@ async def _silence_is_survived(witness: Witness, clients: Sequence[Client]) -> N
         await each.hear_messages(2)
 
 
-async def test_a_restarted_program_continues_where_it_stopped(tmp_path: Path) -> None:
+async def test_a_restarted_program_continues_where_it_stopped_or_was_killed(tmp_path: Path) -> None:
     async with paper_venue(tmp_path, traders=100, speed=SPEED) as venue:
         async with server(tmp_path, venue, **MORE_VOTERS) as program, Witness(venue, program) as witness:
             people = await witness.people()
 
-            async def candles_are_there() -> bool:
-                return bool((await witness.ask("/api/v1/connectors/candles"))["last_success"])
-
-            async def exact_enough() -> bool:
-                checked = await witness.check(people[::3])
-                assert checked.wrong == []
-                return checked.exact > 0.8 * len(people[::3])
-
-            await until(candles_are_there)
-            await until(exact_enough)
+            await until(lambda: _candles_are_there(witness))
+            await until(lambda: _mostly_exact(witness, people[::3]))
             tracked = [each["address"] for each in (await witness.ask("/api/v1/traders", limit=500))["traders"]]
             by_hand = next(who for who in people[::3] if who not in tracked)
             await witness.order(f"/api/v1/traders/{by_hand}/track")
@@ -173,8 +165,8 @@ async def test_a_restarted_program_continues_where_it_stopped(tmp_path: Path) ->
             assert now_tracked == {by_hand, *tracked[1:]}
             assert (await witness.ask("/api/v1/connectors/leaderboard"))["status"] == "stopped"
             assert (await witness.ask("/api/v1/connectors/positions"))["status"] != "stopped"
-            await until(candles_are_there)
-            await until(exact_enough)
+            await until(lambda: _candles_are_there(witness))
+            await until(lambda: _mostly_exact(witness, people[::3]))
 
             after = await _histories(witness, tracked)
             for who, rows in before.items():
@@ -186,8 +178,28 @@ async def test_a_restarted_program_continues_where_it_stopped(tmp_path: Path) ->
             times = [to_ms(bar["t"]) for bar in bars]
             assert len(times) == 500
             assert {later - earlier for earlier, later in pairwise(times)} == {MINUTE_MS}
+            await program.kill()
+
+        # What was not stored yet is lost; it is not made up, and what stands is still the truth.
+        async with server(tmp_path, venue, **MORE_VOTERS) as program, Witness(venue, program) as witness:
+            assert (await witness.check(people)).wrong == []
+            await until(lambda: _mostly_exact(witness, people[::3]))
+            for who, rows in (await _histories(witness, tracked)).items():
+                for row in (row for row in rows[:5] if row["state"] == "exact"):
+                    true = (await witness.truth(to_ms(row["timestamp"]), who)).get(who, 0.0)
+                    assert row["size"] == true, f"{who} at {row['timestamp']}"
             assert await program.stop() == 0
     assert "Traceback" not in program.log.read_text()
+
+
+async def _candles_are_there(witness: Witness) -> bool:
+    return bool((await witness.ask("/api/v1/connectors/candles"))["last_success"])
+
+
+async def _mostly_exact(witness: Witness, people: Sequence[str]) -> bool:
+    checked = await witness.check(people)
+    assert checked.wrong == []
+    return checked.exact > 0.8 * len(people)
 
 
 async def _histories(witness: Witness, traders: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
