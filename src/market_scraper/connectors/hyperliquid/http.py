@@ -36,6 +36,9 @@ SOURCE, LEADERBOARD_SOURCE = "hyperliquid", "leaderboard"
 
 ACCOUNTS, CANDLES, LISTINGS = "accounts", "candles", "listings"
 
+CANDLES_LEAST = 130
+"""Weight a minute: one request for everything that the venue keeps of a series, and some closed bars."""
+
 MAX_ANSWER_BYTES = 32 * 2**20
 """Far above the largest info answer that we ask for (5,000 bars: some 0.7 MB)."""
 
@@ -94,8 +97,8 @@ class HyperliquidHttp:
         budget = WeightBudget(
             {
                 ACCOUNTS: Share(accounts_weight_per_minute, max(accounts_weight_per_minute, 1)),
-                # A first backfill of six intervals costs 624 a symbol: capped, or the first minute is nobody else's.
-                CANDLES: Share(min(weight_per_minute, 300), 300),
+                # A first backfill of six intervals costs 624 a symbol: it gets what accounts leave, and takes minutes.
+                CANDLES: Share(max(weight_per_minute - accounts_weight_per_minute, CANDLES_LEAST), 300),
                 LISTINGS: Share(weight_per_minute, 200),
             },
             limit=weight_per_minute,
