@@ -24,6 +24,7 @@ from market_scraper.connectors.hyperliquid import (
     MarketTable,
     Timing,
 )
+from market_scraper.domain.classes import Classifier
 from market_scraper.domain.errors import StoreError
 from market_scraper.domain.scoring import rate_all
 from market_scraper.domain.traders import Choice, LeaderboardRow, RatedTrader
@@ -165,6 +166,7 @@ async def _assemble(settings: Settings, roles: frozenset[str], *, collect: bool)
                 broadcast_batch_size=settings.buffer.broadcast_batch_size,
                 heartbeat_s=timeouts.CLIENT_HEARTBEAT_S,
                 exact_max_age_ms=settings.positions.rules().exact_max_age_ms,
+                classifier=Classifier(settings.tags.classes.rules()),
             )
             port = await stack.enter_async_context(serving(create_app(deps), settings.api_host, settings.api_port))
             program.base_url = _base_url(settings.api_host, port)
@@ -191,11 +193,12 @@ async def _add_processors(
 ) -> Buffer:
     """Signals and persister listen before scoring speaks: it publishes the stored pull when it starts."""
     symbols = settings.hyperliquid.symbols
+    classes = settings.tags.classes.rules()
     buffer = await stack.enter_async_context(
         Buffer(store, clock, flush_interval_s=settings.buffer.flush_interval, max_size=settings.buffer.max_size)
     )
     inbox = await stack.enter_async_context(bus.subscribe("persister", *PERSISTED))
-    persister = Persister(inbox, buffer, clock=clock, delays=backoff)
+    persister = Persister(inbox, buffer, clock=clock, delays=backoff, classes=classes)
     await persister.load(store, symbols)
     signals = SignalGenerationProcessor(
         bus,
@@ -203,6 +206,7 @@ async def _add_processors(
         clock,
         symbols,
         settings.signals.rules(),
+        classes,
         exact_max_age_ms=settings.positions.rules().exact_max_age_ms,
         delays=backoff,
     )

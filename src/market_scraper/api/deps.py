@@ -13,6 +13,7 @@ from market_scraper.api.position_counts import PositionCounts
 from market_scraper.api.prepared import Prepared
 from market_scraper.api.snapshots import Snapshots
 from market_scraper.domain.claims import EXACT_MAX_AGE_MS
+from market_scraper.domain.classes import Classifier
 from market_scraper.domain.values import Symbol
 from market_scraper.ports.bus import Bus
 from market_scraper.ports.clock import Clock
@@ -45,6 +46,7 @@ class ApiDeps:
     broadcast_batch_size: int = 100
     heartbeat_s: float = 15.0  # real seconds
     exact_max_age_ms: int = EXACT_MAX_AGE_MS
+    classifier: Classifier = field(default_factory=Classifier)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,8 +2,10 @@
 
 from market_scraper.api.deps import ApiDeps
 from market_scraper.api.errors import UnknownTrader
+from market_scraper.domain.classes import ClassName, TraderClass, class_in
 from market_scraper.domain.errors import NoHistory
 from market_scraper.domain.positions import PositionState
+from market_scraper.domain.traders import RatedTrader
 from market_scraper.domain.values import Address, Symbol
 from market_scraper.schemas import positions, traders
 from market_scraper.schemas.times import moment
@@ -29,6 +31,21 @@ def position_now(deps: ApiDeps, address: Address, symbol: Symbol) -> positions.P
     return None if now is None else positions.position(symbol, now.position, now.claim, mark_of(deps, symbol))
 
 
+def seen_class(deps: ApiDeps, rated: RatedTrader, symbol: Symbol) -> ClassName | None:
+    """What the position in one coin says of a ranked trader whose row says nothing; None = nothing either."""
+    if class_in(rated.tags) is not None:
+        return None
+    now = deps.views.positions.get(rated.row.trader, symbol)
+    known = None if now is None else now.position
+    return None if known is None else deps.classifier.seen(known, rated.row.account_value)
+
+
+def _classed(deps: ApiDeps, address: Address, rated: RatedTrader | None) -> TraderClass | None:
+    heard = (deps.views.positions.get(address, symbol) for symbol in deps.symbols)
+    known = [now.position for now in heard if now is not None and now.position is not None]
+    return deps.classifier.classed(address, None if rated is None else rated.row, known)
+
+
 def is_open(position: positions.Position | None) -> bool:
     """Whether there is a position, known or inferred."""
     if position is None:
@@ -40,9 +57,10 @@ def detail_now(deps: ApiDeps, address: Address, symbol: Symbol) -> traders.Trade
     """Everything about one trader now; also for one of whom nothing is known but the user's choice."""
     view = deps.views.traders
     position = position_now(deps, address, symbol)
+    rated = view.get(address)
     return traders.detail(
         address,
-        view.get(address),
+        rated,
         captured_at=moment(view.captured_at_ms),
         active=view.is_tracked(address),
         choice=view.choice(address),
@@ -51,6 +69,7 @@ def detail_now(deps: ApiDeps, address: Address, symbol: Symbol) -> traders.Trade
             position_now(deps, address, each) or positions.position(each, None, None, mark_of(deps, each))
             for each in deps.symbols
         ],
+        classed=_classed(deps, address, rated),
     )
 
 
@@ -101,6 +120,7 @@ async def detail_at(deps: ApiDeps, address: Address, symbol: Symbol, moment_ms: 
         if score is None
         else traders.ScoreDetail(score=score.score, parts=score.parts, captured_at=moment(score.captured_at_ms)),
         inference=None,
+        trader_class=None,  # the row of that time is not kept; its tags may name a class
     )
 
 

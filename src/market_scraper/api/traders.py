@@ -10,12 +10,21 @@ from starlette.responses import Response
 from market_scraper.api import cursors
 from market_scraper.api.answers import ENCODER, Answer, describe
 from market_scraper.api.deps import ApiDeps, Deps, State
-from market_scraper.api.followed import detail_at, detail_now, is_open, must_be_followed, position_now, summaries_at
+from market_scraper.api.followed import (
+    detail_at,
+    detail_now,
+    is_open,
+    must_be_followed,
+    position_now,
+    seen_class,
+    summaries_at,
+)
 from market_scraper.api.guards import may_write
 from market_scraper.api.orders import performer, until_shown
 from market_scraper.api.params import AskedSymbol, AsOf, Cursor, Limit, PathAddress
 from market_scraper.api.prepared import PreparedRoute, Reusable
 from market_scraper.api.snapshots import Version
+from market_scraper.domain.classes import class_in
 from market_scraper.domain.positions import PositionState
 from market_scraper.domain.traders import Choice
 from market_scraper.domain.values import Address, Symbol
@@ -136,10 +145,16 @@ def _summaries_now(
 ) -> tuple[int | None, list[traders.TraderSummary]]:
     """Tracked traders, best first; those that the filters leave out anyway are not even looked up."""
     view = deps.views.traders
+    may_be_seen = tag is None or class_in((tag,)) is not None
     shown = [
-        traders.summary(rated, active=True, position=position_now(deps, rated.row.trader, symbol))
+        traders.summary(
+            rated,
+            active=True,
+            position=position_now(deps, rated.row.trader, symbol),
+            name=seen_class(deps, rated, symbol),
+        )
         for rated in view.tracked()
-        if (min_score is None or rated.score >= min_score) and (tag is None or tag in rated.tags)
+        if (min_score is None or rated.score >= min_score) and (may_be_seen or tag in rated.tags)
     ]
     return view.captured_at_ms, shown
 

@@ -4,9 +4,20 @@ from typing import Annotated, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from market_scraper.config.fields import AddressItem, NotNegative, Seconds, Section, Share, Words, split_commas
+from market_scraper.config.fields import (
+    AddressItem,
+    NotNegative,
+    Positive,
+    Seconds,
+    Section,
+    Share,
+    Words,
+    split_commas,
+)
 from market_scraper.domain.rules import (
     CappedRoi,
+    ClassRules,
+    ClassVotes,
     FilterRules,
     InferenceRules,
     PositionRules,
@@ -139,6 +150,40 @@ class Filters(Section):
         )
 
 
+class Votes(Section):
+    """`tags.classes.votes`: what a vote of each class counts with, 0 (none) .. 1 (in full)."""
+
+    vault: Share = ClassVotes().vault
+    phantom: Share = ClassVotes().phantom
+    dormant: Share = ClassVotes().dormant
+    market_maker: Share = ClassVotes().market_maker
+    master: Share = ClassVotes().master
+    hedged: Share = ClassVotes().hedged
+
+
+class Classes(Section):
+    """`tags.classes`: who does not vote like a directional trader; thresholds inclusive."""
+
+    vaults: Annotated[tuple[AddressItem, ...], BeforeValidator(split_commas)] = tuple(sorted(ClassRules().vaults))
+    phantom_account_value: NotNegative = ClassRules().phantom_account_value  # USD, from
+    phantom_volume_share: NotNegative = ClassRules().phantom_volume_share  # all-time volume / account value, up to
+    dormant_volume: NotNegative = ClassRules().dormant_volume  # USD a month, up to
+    maker_turnover: NotNegative = ClassRules().maker_turnover  # month volume / account value, from
+    maker_volume: NotNegative = ClassRules().maker_volume  # USD a month, from
+    maker_margin: NotNegative = ClassRules().maker_margin  # |month pnl| / month volume, up to
+    maker_changes_per_minute: Positive = ClassRules().maker_changes_per_minute  # in one coin, from; above 0
+    maker_watched_minutes: Positive = ClassRules().maker_watched_minutes  # above 0
+    master_account_value: NotNegative = ClassRules().master_account_value  # USD as ranked, from
+    master_share: Share = ClassRules().master_share  # of it at the address itself, up to
+    hedged_net_share: Share = ClassRules().hedged_net_share  # |longs - shorts| / (longs + shorts), up to
+    votes: Votes = Votes()
+
+    def rules(self) -> ClassRules:
+        """The same as the domain reads it."""
+        numbers = self.model_dump(exclude={"vaults", "votes"})
+        return ClassRules(vaults=frozenset(self.vaults), votes=ClassVotes(**self.votes.model_dump()), **numbers)
+
+
 class Tags(Section):
     """`tags`: thresholds, each inclusive."""
 
@@ -149,10 +194,11 @@ class Tags(Section):
     high_performer_roi: float = TagRules().high_performer_roi  # all-time, fraction
     high_volume: NotNegative = TagRules().high_volume  # month, USD
     medium_volume: NotNegative = TagRules().medium_volume  # month, USD
+    classes: Classes = Classes()
 
     def rules(self) -> TagRules:
         """The same as the domain reads it."""
-        return TagRules(**self.model_dump())
+        return TagRules(classes=self.classes.rules(), **self.model_dump(exclude={"classes"}))
 
 
 class Positions(Section):

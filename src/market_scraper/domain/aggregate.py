@@ -15,7 +15,7 @@ The formulas are those of signal science 4.7, as far as they can be filled today
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import exp, fsum, pi, sqrt
 
 import msgspec
@@ -236,14 +236,15 @@ def signal_id(symbol: Symbol, t_ms: int, model: str = MODEL) -> str:
     return f"{t_ms // 1000 & 0xFFFFFFFF:08x}{digest}"
 
 
-def explained(signal: Signal, voters: Sequence[Voter]) -> Signal:
+def explained(signal: Signal, voters: Sequence[Voter], left_out: Mapping[str, int] | None = None) -> Signal:
     """Add what each voter contributed, the largest |share| first, ties by address.
 
-    `voters` are those that the signal was made from. Flat ones add nothing and are left out: `traders_flat` counts
-    them.
+    `voters` are those that the signal was made from. Flat ones add nothing and are not listed: `traders_flat` counts
+    them. `left_out` counts those who did not vote, by class.
     """
+    counts = {} if left_out is None else dict(left_out)
     if signal.price is None:
-        return signal
+        return msgspec.structs.replace(signal, left_out=counts)
     weights = capped([v.weight for v in voters])
     total = fsum(weights)
     added = [
@@ -254,7 +255,7 @@ def explained(signal: Signal, voters: Sequence[Voter]) -> Signal:
         if v.size
     ]
     added.sort(key=lambda one: (-abs(one.share), one.trader))
-    return msgspec.structs.replace(signal, contributions=tuple(added))
+    return msgspec.structs.replace(signal, contributions=tuple(added), left_out=counts)
 
 
 def should_emit(previous: Signal | None, new: Signal, tape_now_ms: int, rules: SignalRules) -> bool:

@@ -5,12 +5,14 @@ that no more of the block is waiting (`settle`). No I/O and no clock: what a fac
 same facts give the same signals. Only silence needs a clock (`silence`).
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 
 import msgspec
 
 from market_scraper.domain.aggregate import Voter, aggregate, explained, is_due, should_emit, voter
 from market_scraper.domain.claims import EXACT_MAX_AGE_MS, claim
+from market_scraper.domain.classes import Classifier, ClassName
 from market_scraper.domain.events import MarketContextChanged, PositionChanged, TapeAdvanced, TapeGapped
 from market_scraper.domain.positions import Position, PositionState, TapeMark
 from market_scraper.domain.rules import SignalRules
@@ -23,6 +25,7 @@ class Rating(msgspec.Struct, frozen=True, gc=False):
 
     score: float | None
     account_value: float | None  # USD
+    name: ClassName | None = None  # as the leaderboard's row says; what is seen of the position may say more
 
 
 class ExactSizes:
@@ -64,12 +67,19 @@ class Electorate:
     """Keeps one symbol's voters and its last signal."""
 
     def __init__(
-        self, symbol: Symbol, rules: SignalRules, *, started_ms: int, exact_max_age_ms: int = EXACT_MAX_AGE_MS
+        self,
+        symbol: Symbol,
+        rules: SignalRules,
+        *,
+        started_ms: int,
+        exact_max_age_ms: int = EXACT_MAX_AGE_MS,
+        classifier: Classifier | None = None,
     ) -> None:
         self.symbol = symbol
         self.last: Signal | None = None
         self.computed = 0
         self._rules = rules
+        self._classifier = Classifier() if classifier is None else classifier
         self._max_age_ms = exact_max_age_ms
         self._started_ms = started_ms
         self._ratings: Mapping[Address, Rating] = {}
@@ -82,7 +92,7 @@ class Electorate:
         self._is_tape_heard = False  # since the start: a stored mark says nothing of now
         self._price: float | None = None
         self._open_interest: float | None = None
-        self._votes: dict[Address, Voter | None] = {}
+        self._votes: dict[Address, Voter | ClassName | None] = {}
         self._votes_lean_on: object = None
         self._block: _Block | None = None
         self._changed_ms: int | None = None  # when a change without a print became known, while not yet computed
@@ -215,7 +225,7 @@ class Electorate:
         )
         if not should_emit(self.last, signal, mark.watermark_ms, self._rules):
             return None
-        self.last = explained(signal, voters)
+        self.last = explained(signal, voters, self._left_out())
         return self.last
 
     def _voters(self, mark: TapeMark, stale_at_ms: int | None) -> list[Voter]:
@@ -228,13 +238,24 @@ class Electorate:
         for trader in self._order:
             if trader not in votes:
                 votes[trader] = self._vote(trader, mark, stale_at_ms)
-        return [vote for trader in self._order if (vote := votes[trader]) is not None]
+        return [vote for trader in self._order if isinstance(vote := votes[trader], Voter)]
 
-    def _vote(self, trader: Address, mark: TapeMark, stale_at_ms: int | None) -> Voter | None:
+    def _left_out(self) -> dict[str, int]:
+        """Count who would have voted but for a class, by class."""
+        counted = Counter(vote.value for vote in self._votes.values() if isinstance(vote, ClassName))
+        return dict(sorted(counted.items()))
+
+    def _vote(self, trader: Address, mark: TapeMark, stale_at_ms: int | None) -> Voter | ClassName | None:
+        """Make a trader's vote, or name the class for which there is none; None = nothing to vote with."""
         position = self._positions.get(trader)
         if position is None:
             return None
         now_ms = mark.watermark_ms if stale_at_ms is None else stale_at_ms
         rating = self._ratings[trader]
         said = claim(position, mark, now_ms, exact_max_age_ms=self._max_age_ms)
-        return voter(position, said, score=rating.score, equity=rating.account_value)
+        vote = voter(position, said, score=rating.score, equity=rating.account_value)
+        name = rating.name or self._classifier.seen(position, rating.account_value)
+        if vote is None or name is None:
+            return vote
+        factor = self._classifier.vote(name)
+        return msgspec.structs.replace(vote, weight=vote.weight * factor) if factor else name

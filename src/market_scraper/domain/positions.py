@@ -49,6 +49,7 @@ class AccountSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     time_ms: int  # the node's stamp; the true cut lies within the join window around it
     account_value: float  # USD
     positions: tuple[SnapshotPosition, ...]
+    net_share: float | None = None  # |longs - shorts| / (longs + shorts), USD, over all coins of the dex; None = flat
 
 
 class Position(msgspec.Struct, frozen=True, gc=False):
@@ -78,6 +79,7 @@ class Position(msgspec.Struct, frozen=True, gc=False):
     t_ms: int  # block time (for a snapshot: the watermark) at which this became true
     tid: int  # the fact's last print; 0 for snapshots and gaps
     version: int  # rises with every fact of this coin, over restarts too
+    net_share: float | None = None  # as of the last account answer: 1 = all on one side, 0 = legs cancel; None = flat
 
     @property
     def size(self) -> float | None:

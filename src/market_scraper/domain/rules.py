@@ -30,6 +30,39 @@ class Tier(msgspec.Struct, frozen=True, kw_only=True):
     points: float
 
 
+HLP = Address("0xdfc24b077bc1425ad1dea75bcb6f8158e10df303")
+"""The venue's own liquidity vault (facts 5.2); its children trade under addresses of their own."""
+
+
+class ClassVotes(msgspec.Struct, frozen=True, kw_only=True):
+    """`tags.classes.votes`: what a vote of each class counts with, 0 (none) .. 1 (in full)."""
+
+    vault: float = 0.0
+    phantom: float = 0.0
+    dormant: float = 0.0
+    market_maker: float = 0.0
+    master: float = 0.0
+    hedged: float = 0.0
+
+
+class ClassRules(msgspec.Struct, frozen=True, kw_only=True):
+    """`tags.classes`: who does not vote like a directional trader; thresholds inclusive (decision 9)."""
+
+    vaults: frozenset[Address] = frozenset({HLP})
+    phantom_account_value: float = 100_000_000.0  # USD, from
+    phantom_volume_share: float = 0.001  # all-time volume / account value, up to
+    dormant_volume: float = 0.0  # USD a month, up to
+    maker_turnover: float = 100.0  # month volume / account value, from
+    maker_volume: float = 10_000_000.0  # USD a month, from: an emptied account turns over anything
+    maker_margin: float = 0.0005  # |month pnl| / month volume, up to
+    maker_changes_per_minute: float = 20.0  # in one coin, from
+    maker_watched_minutes: float = 60.0  # before that, no rate is believed
+    master_account_value: float = 100_000.0  # USD as ranked, from
+    master_share: float = 0.05  # of it at the address itself, up to
+    hedged_net_share: float = 0.1  # |longs - shorts| / (longs + shorts), up to
+    votes: ClassVotes = ClassVotes()
+
+
 class TagRules(msgspec.Struct, frozen=True, kw_only=True):
     """`tags`: thresholds, each inclusive."""
 
@@ -40,6 +73,7 @@ class TagRules(msgspec.Struct, frozen=True, kw_only=True):
     high_performer_roi: float = 1.0  # all-time
     high_volume: float = 100_000_000.0  # month, USD
     medium_volume: float = 10_000_000.0
+    classes: ClassRules = ClassRules()
 
 
 class ScoringRules(msgspec.Struct, frozen=True, kw_only=True):

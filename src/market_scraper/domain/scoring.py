@@ -10,6 +10,7 @@ from math import inf
 
 import msgspec
 
+from market_scraper.domain.classes import Classifier, ClassName
 from market_scraper.domain.inference import inferrer
 from market_scraper.domain.rules import CappedRoi, FilterRules, InferenceRules, ScoringRules, TagRules, Tier
 from market_scraper.domain.traders import Choice, LeaderboardRow, Performance, RatedTrader
@@ -33,6 +34,7 @@ def rater(scoring: ScoringRules, inference: InferenceRules) -> Callable[[Leaderb
     account_points, volume_points = map(_tier_points, (scoring.account_value_tiers, scoring.month_volume_tiers))
     consistency_points = scoring.consistency_points
     tags_of = _tagger(scoring.tags)
+    class_of = Classifier(scoring.tags.classes).ranked
     infer = inferrer(inference)
 
     def rate(row: LeaderboardRow) -> RatedTrader:
@@ -53,7 +55,7 @@ def rater(scoring: ScoringRules, inference: InferenceRules) -> Callable[[Leaderb
             CONSISTENCY: (c := consistency_points if is_consistent else 0.0),
         }
         score = a + m + w + v + t + c
-        tags = tags_of(row.account_value, score, is_consistent, all_time.roi, month.vlm)
+        tags = tags_of(row.account_value, score, is_consistent, all_time.roi, month.vlm, class_of(row))
         return RatedTrader(row=row, score=score, parts=parts, tags=tags, inference=infer(row), tracked=False)
 
     return rate
@@ -87,7 +89,7 @@ def _tier_points(tiers: Sequence[Tier]) -> Callable[[float], float]:
     return points
 
 
-def _tagger(rules: TagRules) -> Callable[[float, float, bool, float, float], tuple[str, ...]]:
+def _tagger(rules: TagRules) -> Callable[[float, float, bool, float, float, ClassName | None], tuple[str, ...]]:
     """Traders with the same tags share one tuple."""
     whale, large, elite, top = (
         rules.whale_account_value,
@@ -96,9 +98,16 @@ def _tagger(rules: TagRules) -> Callable[[float, float, bool, float, float], tup
         rules.top_performer_score,
     )
     high_roi, high_volume, medium_volume = rules.high_performer_roi, rules.high_volume, rules.medium_volume
-    shared: dict[tuple[bool | str, ...], tuple[str, ...]] = {}
+    shared: dict[tuple[bool | ClassName | None, ...], tuple[str, ...]] = {}
 
-    def tags(account: float, score: float, is_consistent: bool, all_time_roi: float, volume: float) -> tuple[str, ...]:
+    def tags(
+        account: float,
+        score: float,
+        is_consistent: bool,
+        all_time_roi: float,
+        volume: float,
+        name: ClassName | None,
+    ) -> tuple[str, ...]:
         fired = (
             whale <= account < inf,
             large <= account < inf,
@@ -108,6 +117,7 @@ def _tagger(rules: TagRules) -> Callable[[float, float, bool, float, float], tup
             high_roi <= all_time_roi < inf,
             high_volume <= volume < inf,
             medium_volume <= volume < inf,
+            name,
         )
         known = shared.get(fired)
         return known if known is not None else shared.setdefault(fired, _named(*fired))
@@ -116,7 +126,15 @@ def _tagger(rules: TagRules) -> Callable[[float, float, bool, float, float], tup
 
 
 def _named(
-    whale: bool, large: bool, elite: bool, top: bool, consistent: bool, roi: bool, high: bool, medium: bool
+    whale: bool,
+    large: bool,
+    elite: bool,
+    top: bool,
+    consistent: bool,
+    roi: bool,
+    high: bool,
+    medium: bool,
+    name: ClassName | None,
 ) -> tuple[str, ...]:
     named = (
         ("whale", whale),
@@ -128,7 +146,8 @@ def _named(
         ("high_volume", high),
         ("medium_volume", medium and not high),
     )
-    return tuple(tag for tag, fires in named if fires)
+    tags = tuple(tag for tag, fires in named if fires)
+    return tags if name is None else (*tags, name.value)
 
 
 class _Candidate(msgspec.Struct, frozen=True, order=True, gc=False):

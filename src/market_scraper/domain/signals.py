@@ -52,6 +52,7 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True):
     state: SignalState
     model: str  # version of the rule that made it
     contributions: tuple[Contribution, ...] = ()  # largest |share| first; what `explain` shows
+    left_out: dict[str, int] = {}  # tracked traders with a known size whose class does not vote, by class
 
 
 class Action(StrEnum):

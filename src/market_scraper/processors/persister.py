@@ -5,6 +5,7 @@ from functools import partial
 
 import msgspec
 
+from market_scraper.domain.classes import is_busy
 from market_scraper.domain.events import (
     CandlesClosed,
     Event,
@@ -18,6 +19,7 @@ from market_scraper.domain.events import (
     TradersRated,
     key_of,
 )
+from market_scraper.domain.rules import ClassRules
 from market_scraper.domain.values import Symbol
 from market_scraper.ports.bus import Envelope, Inbox
 from market_scraper.ports.clock import Clock
@@ -57,11 +59,14 @@ class Persister:
     `known_at` of what is stored is never before its `t` and never falls within a key.
     """
 
-    def __init__(self, inbox: Inbox, sink: RowSink, *, clock: Clock, delays: Delays) -> None:
+    def __init__(
+        self, inbox: Inbox, sink: RowSink, *, clock: Clock, delays: Delays, classes: ClassRules | None = None
+    ) -> None:
         self._inbox = inbox
         self._sink = sink
         self._clock = clock
         self._delays = delays
+        self._classes = ClassRules() if classes is None else classes
         self._tracking = Tracking()
         self._history = PositionHistory()
         self._known_at_ms: dict[str, int] = {}
@@ -141,7 +146,8 @@ class Persister:
             event = msgspec.structs.replace(event, known_at_ms=known_at_ms)
         state = PositionStateRow(position=event.after, known_at_ms=known_at_ms)
         trader = event.after.trader
-        is_kept = self._history.changed(event, thin=trader in self._tracking.market_makers)
+        thin = trader in self._tracking.market_makers or is_busy(event.after, self._classes)
+        is_kept = self._history.changed(event, thin=thin)
         return [PositionRow(changed=event), state] if is_kept and trader in self._tracking.tracked else [state]
 
     def _known_at(self, event: Event, t_ms: int) -> int:

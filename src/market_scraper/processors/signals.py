@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from market_scraper.domain.acts import act_of
 from market_scraper.domain.claims import EXACT_MAX_AGE_MS
+from market_scraper.domain.classes import Classifier, class_in
 from market_scraper.domain.electorate import Electorate, Rating
 from market_scraper.domain.events import (
     Event,
@@ -17,7 +18,7 @@ from market_scraper.domain.events import (
     TraderSignalGenerated,
     TradersRated,
 )
-from market_scraper.domain.rules import SignalRules
+from market_scraper.domain.rules import ClassRules, SignalRules
 from market_scraper.domain.signals import Signal
 from market_scraper.domain.traders import Choice, RatedTrader
 from market_scraper.domain.values import Address, Symbol
@@ -47,6 +48,7 @@ class SignalGenerationProcessor:
         clock: Clock,
         symbols: Sequence[Symbol],
         rules: SignalRules | None = None,
+        classes: ClassRules | None = None,
         *,
         exact_max_age_ms: int = EXACT_MAX_AGE_MS,
         delays: Delays = every_second,
@@ -58,7 +60,9 @@ class SignalGenerationProcessor:
         self._outbox = Outbox(bus, clock, delays)
         rules, now_ms = SignalRules() if rules is None else rules, clock.now_ms()
         self._electorates = {
-            symbol: Electorate(symbol, rules, started_ms=now_ms, exact_max_age_ms=exact_max_age_ms)
+            symbol: Electorate(
+                symbol, rules, started_ms=now_ms, exact_max_age_ms=exact_max_age_ms, classifier=Classifier(classes)
+            )
             for symbol in symbols
         }
         self._seen = dict.fromkeys(self._electorates, -1)  # the newest version that was applied, by symbol
@@ -106,11 +110,15 @@ class SignalGenerationProcessor:
     async def _restore(self) -> None:
         now_ms = self._clock.now_ms()
         self._ratings = {
-            row.trader: Rating(row.score, row.account_value) for row in await self._store.traders.scores_at(now_ms)
+            row.trader: Rating(row.score, row.account_value, class_in(row.tags))
+            for row in await self._store.traders.scores_at(now_ms)
         }
         tracked = {row.trader: row for row in await self._store.traders.tracked()}
         self._by_hand = {trader for trader, row in tracked.items() if row.by_hand}
-        self._ratings = {trader: self._ratings.get(trader, Rating(row.score, None)) for trader, row in tracked.items()}
+        self._ratings = {
+            trader: self._ratings.get(trader, Rating(row.score, None, class_in(row.tags)))
+            for trader, row in tracked.items()
+        }
         marks = await self._store.positions.marks()
         for symbol, electorate in self._electorates.items():
             electorate.resume(marks.get(symbol), await self._store.signals.latest(symbol))
@@ -170,4 +178,4 @@ class SignalGenerationProcessor:
 
 
 def _rating(rated: RatedTrader) -> Rating:
-    return Rating(rated.score, rated.row.account_value)
+    return Rating(rated.score, rated.row.account_value, class_in(rated.tags))

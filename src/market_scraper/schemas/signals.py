@@ -92,6 +92,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     voters: int
     contributions: list[Contribution]  # largest |share| first
     previous: Signal | None
+    left_out: dict[str, int]  # tracked traders with a known size who did not vote, by class
     net_exposure_change: float | None  # since the previous signal
     changes: list[Change]  # largest |change| first
 
@@ -200,6 +201,7 @@ def explanation(of: domain.Signal, previous: domain.Signal | None) -> Explanatio
         voters=of.traders_long + of.traders_short + of.traders_flat,
         contributions=[_contribution(c) for c in of.contributions],
         previous=None if previous is None else signal(previous),
+        left_out=of.left_out,
         net_exposure_change=None if previous is None else of.net_exposure - previous.net_exposure,
         changes=[] if previous is None else _changes(previous.contributions, of.contributions),
     )

@@ -4,7 +4,9 @@ from datetime import datetime
 
 import msgspec
 
+from market_scraper.domain import classes
 from market_scraper.domain import traders as domain
+from market_scraper.domain.classes import ClassName
 from market_scraper.domain.values import Address
 from market_scraper.schemas.positions import Position
 
@@ -65,6 +67,14 @@ class ScoreDetail(msgspec.Struct, frozen=True, kw_only=True):
     captured_at: datetime | None
 
 
+class TraderClass(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a trader does not vote like a directional one."""
+
+    name: ClassName
+    reason: str  # with the numbers that decided
+    vote: float  # what a vote counts with: 0 = none .. 1 = in full
+
+
 class TraderDetail(msgspec.Struct, frozen=True, kw_only=True):
     """Everything about one followed trader."""
 
@@ -80,6 +90,7 @@ class TraderDetail(msgspec.Struct, frozen=True, kw_only=True):
     performance: PerformanceWindows | None
     score_detail: ScoreDetail | None
     inference: Inference | None
+    trader_class: TraderClass | None = msgspec.field(name="class")  # null: votes as usual when tracked
 
 
 class ScoreUpdate(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,13 +127,25 @@ def inference(of: domain.Inference) -> Inference:
     return Inference(has_position=of.has_position, confidence=of.confidence, indicators=of.indicators)
 
 
-def summary(trader: domain.RatedTrader, *, active: bool, position: Position | None) -> TraderSummary:
+def trader_class(of: classes.TraderClass) -> TraderClass:
+    """Show a class."""
+    return TraderClass(name=of.name, reason=of.reason, vote=of.vote)
+
+
+def tagged(tags: tuple[str, ...], name: ClassName | None) -> tuple[str, ...]:
+    """Add the class to the tags; one that the leaderboard's row gave is there already."""
+    return tags if name is None or name.value in tags else (*tags, name.value)
+
+
+def summary(
+    trader: domain.RatedTrader, *, active: bool, position: Position | None, name: ClassName | None = None
+) -> TraderSummary:
     """Show one ranked trader in a list."""
     return TraderSummary(
         address=trader.row.trader,
         display_name=trader.row.display_name,
         score=trader.score,
-        tags=trader.tags,
+        tags=tagged(trader.tags, name),
         account_value=trader.row.account_value,
         active=active,
         position=position,
@@ -150,13 +173,14 @@ def detail(
     choice: domain.Choice | None,
     position: Position | None,
     positions: list[Position],
+    classed: classes.TraderClass | None = None,
 ) -> TraderDetail:
     """Show a followed trader; `rated` None: on no leaderboard, seen on the tape or chosen by hand."""
     return TraderDetail(
         address=address,
         display_name=None if rated is None else rated.row.display_name,
         score=None if rated is None else rated.score,
-        tags=() if rated is None else rated.tags,
+        tags=tagged(() if rated is None else rated.tags, None if classed is None else classed.name),
         account_value=None if rated is None else rated.row.account_value,
         active=active,
         choice=choice,
@@ -167,4 +191,5 @@ def detail(
         if rated is None
         else ScoreDetail(score=rated.score, parts=rated.parts, captured_at=captured_at),
         inference=None if rated is None else inference(rated.inference),
+        trader_class=None if classed is None else trader_class(classed),
     )

@@ -85,6 +85,9 @@ _POSITION = (
     Field("liq", Kind.REAL, "liquidation price, USD, as of `cfm`", optional=True),
     Field("cfm", Kind.TIME, "stamp of the last account answer that agreed", optional=True),
     Field("av", Kind.REAL, "account value, USD, as of the last account answer", optional=True),
+    Field(
+        "nets", Kind.REAL, "longs less shorts / longs and shorts, of all coins, as of then; null = flat", optional=True
+    ),
 )
 
 CANDLES = Collection(
@@ -182,6 +185,7 @@ SIGNALS = Collection(
         Field("px", Kind.REAL, "price, USD", optional=True),
         Field("st", Kind.TEXT, "state: warming_up, live or stale"),
         Field("model", Kind.TEXT, "version of the rule"),
+        Field("out", Kind.NESTED, "tracked traders with a size who did not vote, counted by class"),
         Field(CONTRIBUTIONS, Kind.BYTES, "contributions, largest share first: zstd over JSON", optional=True),
     ),
     key=(ID,),
@@ -321,6 +325,7 @@ def _position_document(position: Position, known_at_ms: int) -> Document:
         "liq": position.liquidation_px,
         "cfm": position.confirmed_ms,
         "av": position.account_value,
+        "nets": position.net_share,
     }
 
 
@@ -345,6 +350,7 @@ def position_from(stored: Stored) -> Position:
         liquidation_px=stored["liq"],
         confirmed_ms=stored["cfm"],
         account_value=stored["av"],
+        net_share=stored["nets"],
         t_ms=stored[TIME],
         tid=stored[TID],
         version=stored[VERSION],
@@ -495,6 +501,7 @@ def _signal_document(row: SignalRow) -> Document:
         "px": signal.price,
         "st": signal.state.value,
         "model": signal.model,
+        "out": dict(signal.left_out),
         CONTRIBUTIONS: pack_contributions(signal.contributions),
     }
 
@@ -522,6 +529,7 @@ def signal_from(stored: Stored) -> Signal:
         price=stored["px"],
         state=SignalState(stored["st"]),
         model=stored["model"],
+        left_out=stored["out"],
         contributions=contributions_from(stored.get(CONTRIBUTIONS)),
     )
 

@@ -27,7 +27,7 @@ def row(
     week: float | None = 0.0,
     month: float | None = 0.0,
     all_time: float | None = 0.0,
-    volume: float = 0.0,
+    volume: float = 50_000.0,
     month_pnl: float = 1.0,
 ) -> LeaderboardRow:
     def window(roi: float | None) -> Performance | None:

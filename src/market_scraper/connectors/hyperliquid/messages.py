@@ -90,6 +90,7 @@ class WirePosition(msgspec.Struct, gc=False):
 
     coin: str
     szi: float
+    positionValue: float | None = None  # USD, without a sign
     leverage: WireLeverage | None = None
     entryPx: float | None = None
     unrealizedPnl: float | None = None

@@ -209,7 +209,23 @@ def account(trader: Address, dex: str, wire: WireAccount, markets: Markets) -> A
         time_ms=wire.time,
         account_value=wire.marginSummary.accountValue,
         positions=tuple(positions.values()),
+        net_share=_net_share(wire),
     )
+
+
+def _net_share(wire: WireAccount) -> float | None:
+    """Give |longs - shorts| / (longs + shorts) over all coins, followed or not; None = flat, or a value is missing."""
+    longs = shorts = 0.0
+    for entry in wire.assetPositions:
+        value, size = entry.position.positionValue, entry.position.szi
+        if value is None or not 0.0 <= value < INFINITY:
+            return None
+        if size > 0:
+            longs += value
+        else:
+            shorts += value
+    gross = longs + shorts
+    return abs(longs - shorts) / gross if 0.0 < gross < INFINITY else None
 
 
 def _position(market: Market, wire: WirePosition) -> SnapshotPosition:

@@ -7,7 +7,14 @@ from functools import cache
 from typing import Any
 
 from market_scraper.domain.errors import StoreUnreachable
-from market_scraper.storage.documents import CANDLES, COLLECTIONS, POSITION_STATE, Document
+from market_scraper.storage.documents import (
+    CANDLES,
+    COLLECTIONS,
+    POSITION_STATE,
+    SIGNALS,
+    TRADER_POSITIONS,
+    Document,
+)
 from market_scraper.storage.shapes import Collection, Kind
 
 _TYPES = {
@@ -95,7 +102,19 @@ def _first_tables(connection: sqlite3.Connection) -> None:
         create_table(connection, shape, shape.name)
 
 
-MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_first_tables,)
+def _class_columns(connection: sqlite3.Connection) -> None:
+    """What classes lean on: how far a trader's positions cancel, and who was left out of a signal."""
+    for table, column in (
+        (TRADER_POSITIONS.name, '"nets" REAL'),
+        (POSITION_STATE.name, '"nets" REAL'),
+        (SIGNALS.name, "\"out\" TEXT NOT NULL DEFAULT '{}'"),
+    ):
+        there = {name for _, name, *_ in connection.execute(f'PRAGMA table_info("{table}")')}
+        if column.split('"')[1] not in there:
+            connection.execute(f'ALTER TABLE "{table}" ADD COLUMN {column}')
+
+
+MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_first_tables, _class_columns)
 """Step n brings a file from version n to n + 1. The first makes today's tables, so each later one must find its work
 done already on a new file."""
 
