@@ -54,6 +54,7 @@ class Book:
     leverage: int | None = None
     liquidation_px: float | None = None
     account_value: float | None = None
+    net_share: float | None = None
     confirmed_ms: int | None = None  # stamp of the last answer that agreed
     answered_ms: int = -1  # stamp of the last answer that was judged
     changes: int = 0
@@ -110,6 +111,7 @@ class Answer:
     leverage: int | None
     liquidation_px: float | None
     account_value: float
+    net_share: float | None = None
 
 
 class CoinLedger:
@@ -186,6 +188,7 @@ class CoinLedger:
                 leverage=position.leverage,
                 liquidation_px=position.liquidation_px,
                 account_value=position.account_value,
+                net_share=position.net_share,
                 confirmed_ms=position.confirmed_ms,
                 answered_ms=-1 if position.confirmed_ms is None else position.confirmed_ms,
                 changes=position.changes,
@@ -350,6 +353,7 @@ class CoinLedger:
             leverage=None if said is None else said.leverage,
             liquidation_px=None if said is None else said.liquidation_px,
             account_value=snapshot.account_value,
+            net_share=snapshot.net_share,
         )
         self._order += 1
         heapq.heappush(self._due, _Due(answer.time_ms + self._window_ms, self._order, answer))
@@ -389,6 +393,7 @@ class CoinLedger:
         self._learn_of_gaps(book)
         book.answered_ms = answer.time_ms
         book.account_value = answer.account_value
+        book.net_share = answer.net_share
         verdict = self._join(book, answer, watermark_ms)
         book.t_ms = max(book.t_ms, watermark_ms)
         book.tid = 0
@@ -509,6 +514,7 @@ class CoinLedger:
             book.t_ms,
             book.tid,
             book.version,
+            book.net_share,
         )
 
     def _fact(
