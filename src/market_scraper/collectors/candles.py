@@ -170,7 +170,9 @@ class CandlesCollector:
                 await self._tend(series, every if series.interval is Interval.M1 else 1, self._fetch_due)
             for series in self._series:
                 await self._tend(series, every, self._repair_if_due)
-            if (young := next((series for series in self._series if not series.past_asked), None)) is not None:
+            now_s = self._clock.monotonic()
+            young = next((s for s in self._series if not s.past_asked and now_s >= s.not_before_s), None)
+            if young is not None:
                 await self._tend(young, every, self._fetch_past)  # one at a time: it may wait for its weight
             failing = [series for series in self._series if series.reason is not None]
             if failing:
@@ -207,11 +209,12 @@ class CandlesCollector:
         last_ms = await self._fetch(series, [due])
         if series.oldest_ms is None:
             series.oldest_ms = due[0]
-        if venue_ms is not None and end_ms + series.interval.ms + CERTAIN_MS <= venue_ms:
+        had_ms = [] if last_ms is None else [last_ms + series.interval.ms]
+        if venue_ms is not None:
             # What the venue did not give of long closed time does not exist yet: the hourly repair asks again.
-            series.next_ms = end_ms + series.interval.ms
-        elif last_ms is not None:
-            series.next_ms = last_ms + series.interval.ms
+            had_ms.append((venue_ms - CERTAIN_MS) // series.interval.ms * series.interval.ms)
+        if had_ms:
+            series.next_ms = max(*had_ms, series.next_ms or 0)
         series.vain = 0 if (series.next_ms or 0) > end_ms else series.vain + 1
         if series.vain:
             series.not_before_s = now_s + min(ASK_AGAIN_S * 2 ** min(series.vain - 1, 10), ASK_AGAIN_MOST_S)

@@ -81,6 +81,11 @@ class Venue:
                     if self.traded(t_ms) and symbol not in self.fails:
                         self.sockets["candles"].say(CandleHeard(symbol, interval, bar(t_ms)))
 
+    def clock_frame(self, interval: Interval) -> None:
+        """Some coin trades now."""
+        t_ms = self.now // interval.ms * interval.ms
+        self.sockets["candles"].say(CandleHeard(Symbol("SOL"), interval, bar(t_ms)))
+
     @asynccontextmanager
     async def collecting(self, *intervals: Interval) -> AsyncIterator[CandlesCollector]:
         if not self.listing.markets:
@@ -353,3 +358,21 @@ async def test_a_backfill_fills_everything_once_and_ends() -> None:
     closed = {i: (START - 5_000) // i.ms * i.ms for i in Interval}
     assert came == sum(len(range(-(-venue.began_ms // i.ms) * i.ms, closed[i], i.ms)) for i in Interval)
     assert {interval for _, _, interval, _, _ in venue.asked()} == set(Interval)
+
+
+async def test_a_series_that_fails_keeps_no_other_from_its_past() -> None:
+    venue = Venue(past=4_000)
+    venue.symbols[:] = [ETH, BTC]
+    venue.fails[ETH] = SourceError("hyperliquid", "HTTP 500", retry_after_s=5.0)
+    async with venue.collecting():
+        await venue.pass_s(30)
+    assert min(venue.times()) == venue.began_ms
+
+
+async def test_a_coin_that_has_not_traded_for_days_is_asked_for_each_bar_only_when_it_is_due() -> None:
+    venue = Venue(traded=lambda _: False)
+    async with venue.collecting(Interval.H1):
+        await venue.pass_s(5)
+        venue.clock_frame(M1)
+        await venue.pass_s(1_800)
+    assert len(venue.asked()) <= 12
