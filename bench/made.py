@@ -118,25 +118,28 @@ def held_counts() -> Sequence[int]:
 def account_frames(
     count: int, traders: Sequence[Address], *, seed: int = 7, start_ms: int = 1_790_000_000_000
 ) -> list[bytes]:
-    """Frames of the channel `clearinghouseState`, of accounts of recorded sizes."""
+    """Frames of the channel `clearinghouseState`, with as many positions as recorded accounts held."""
     rng = random.Random(seed)
     held = held_counts()
-    coins = ["BTC", *(f"COIN{i}" for i in range(1, 200))]
+    coins = [f"COIN{i}" for i in range(1, 200)]
+    ours = [f"{rng.randrange(-200_000_000, 200_000_000) / 100_000:.5f}" for _ in traders]  # nobody trades meanwhile
+    sizes = rng.choices(held, k=len(traders))
     frames = []
     for number in range(count):
-        size = rng.choice(held)
-        named = rng.sample(coins, size) if size else []
-        if named and "BTC" not in named and rng.random() < 0.5:
-            named[0] = "BTC"
+        who = number % len(traders)
+        size = sizes[who]
+        positions = [_held(coin, rng) for coin in rng.sample(coins, max(0, size - 1))]
+        if size:
+            positions.append({**_held("BTC", rng), "szi": ours[who]})
         account = {
             "marginSummary": {name: f"{rng.lognormvariate(13, 2):.10f}" for name in _SUMMARY},
             "crossMarginSummary": {name: f"{rng.lognormvariate(13, 2):.10f}" for name in _SUMMARY},
             "crossMaintenanceMarginUsed": f"{rng.lognormvariate(10, 2):.10f}",
             "withdrawable": f"{rng.lognormvariate(10, 2):.6f}",
-            "assetPositions": [{"type": "oneWay", "position": _held(coin, rng)} for coin in named],
+            "assetPositions": [{"type": "oneWay", "position": position} for position in positions],
             "time": start_ms + 10 * number,
         }
-        data = {"dex": "", "user": traders[number % len(traders)], "clearinghouseState": account}
+        data = {"dex": "", "user": traders[who], "clearinghouseState": account}
         frames.append(json.dumps({"channel": "clearinghouseState", "data": data}, separators=(",", ":")).encode())
     return frames
 

@@ -14,6 +14,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+import msgspec
+
 from market_scraper.domain.events import PositionChanged
 from market_scraper.domain.market import PRICE_AND_SIZE_DECIMALS, Market, Print
 from market_scraper.domain.positions import AccountSnapshot, Cause, Position, PositionState, TapeGap
@@ -32,6 +34,14 @@ NANO = 1_000
 """A venue price tick times a lot is a micro-dollar; we count a thousand times as fine."""
 
 _UNKNOWN = PositionState.UNKNOWN
+
+_CAUSES = {
+    "exact": Cause.BASE,
+    "several": Cause.CANDIDATES,
+    "drift": Cause.DRIFT,
+    "odd_size": Cause.ODD_SIZE,
+}
+"""Why a fact that a verdict makes is published."""
 
 
 @dataclass(slots=True)
@@ -69,15 +79,6 @@ class Book:
         """The size, in lots; None where no base is known."""
         return None if self.base is None else self.base + self.net
 
-    def net_at(self, cut_ms: int) -> int:
-        """The net after all blocks up to `cut_ms` (not before `forgot_ms`)."""
-        net = self.net
-        for t_ms, lots, _ in reversed(self.recent):
-            if t_ms <= cut_ms:
-                break
-            net -= lots
-        return net
-
 
 @dataclass(slots=True)
 class LedgerCounts:
@@ -93,15 +94,7 @@ class LedgerCounts:
     offsets_ms: Counter[int] = field(default_factory=Counter)  # where in the window matches fall, in 250 ms steps
 
 
-@dataclass(slots=True, order=True)
-class _Due:
-    due_ms: int
-    order: int
-    answer: "Answer" = field(compare=False)
-
-
-@dataclass(slots=True, frozen=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True, gc=False):
     """One account answer's word on this coin. `lots` None = a size off the lot grid; 0 = flat."""
 
     trader: Address
@@ -124,7 +117,7 @@ class CoinLedger:
         self._epoch_ms = epoch_ms
         self._gaps: list[TapeGap] = []
         self._books: dict[Address, Book] = {}
-        self._due: list[_Due] = []
+        self._due: list[tuple[int, int, Answer]] = []  # (due_ms, order of arrival, answer)
         self._order = 0
         self._version = 0
         self._known_ms = 0
@@ -152,7 +145,7 @@ class CoinLedger:
         return book is not None and book.state is PositionState.EXACT and book.epoch_ms == self._epoch_ms
 
     def rate_prior(self, watermark_ms: int) -> tuple[float, float]:
-        """(shape, watched seconds) of the Gamma prior of change rates: the mean is everyone's, for the shape see there."""
+        """(shape, watched seconds) of the Gamma prior of change rates: the mean is everyone's; for the shape see RATE_SHAPE."""
         changes = sum(book.changes for book in self._books.values())
         watched_s = sum(max(0, watermark_ms - book.watched_from_ms) for book in self._books.values()) / 1000
         return RATE_SHAPE, min(1e9, RATE_SHAPE * (watched_s + 1.0) / (changes + 0.1))
@@ -344,7 +337,11 @@ class CoinLedger:
         """Keep an account answer until the watermark has passed its whole window. Other dexes' are left alone."""
         if snapshot.dex != self.market.dex:
             return
-        said = next((p for p in snapshot.positions if p.symbol == self.market.symbol), None)
+        symbol, said = self.market.symbol, None
+        for position in snapshot.positions:
+            if position.symbol == symbol:
+                said = position
+                break
         answer = Answer(
             trader=snapshot.trader,
             time_ms=snapshot.time_ms,
@@ -356,7 +353,7 @@ class CoinLedger:
             net_share=snapshot.net_share,
         )
         self._order += 1
-        heapq.heappush(self._due, _Due(answer.time_ms + self._window_ms, self._order, answer))
+        heapq.heappush(self._due, (answer.time_ms + self._window_ms, self._order, answer))
 
     def judge(self, watermark_ms: int, known_at_ms: int) -> list[tuple[Answer, str, PositionChanged | None]]:
         """Judge every answer whose window the watermark has passed: (answer, verdict, fact).
@@ -365,8 +362,8 @@ class CoinLedger:
         does) and refused_forgotten (before the ring of recent prints), which change nothing: ask again.
         """
         judged: list[tuple[Answer, str, PositionChanged | None]] = []
-        while self._due and self._due[0].due_ms <= watermark_ms:
-            answer = heapq.heappop(self._due).answer
+        while self._due and self._due[0][0] <= watermark_ms:
+            answer = heapq.heappop(self._due)[2]
             verdict, fact = self._judge(answer, watermark_ms, known_at_ms)
             judged.append((answer, verdict, fact))
         return judged
@@ -397,8 +394,7 @@ class CoinLedger:
         verdict = self._join(book, answer, watermark_ms)
         book.t_ms = max(book.t_ms, watermark_ms)
         book.tid = 0
-        cause = {"exact": Cause.BASE, "several": Cause.CANDIDATES, "drift": Cause.DRIFT}.get(verdict, Cause.ODD_SIZE)
-        return verdict, self._fact(book, before, cause, None, known_at_ms)
+        return verdict, self._fact(book, before, _CAUSES[verdict], None, known_at_ms)
 
     def _join(self, book: Book, answer: Answer, watermark_ms: int) -> str:
         if answer.lots is None:
@@ -407,7 +403,7 @@ class CoinLedger:
             _doubt(book, Cause.ODD_SIZE, 1.0, watermark_ms)
             return "odd_size"
         cuts = self._cuts(book, answer)
-        allowed = frozenset(answer.lots - net for _, net in cuts)
+        allowed = frozenset([answer.lots - net for _, net in cuts])
         drifted = book.fits is not None and not (book.fits & allowed)
         fits = allowed if book.fits is None or drifted else book.fits & allowed
         book.fits = fits
@@ -444,12 +440,16 @@ class CoinLedger:
     def _cuts(self, book: Book, answer: Answer) -> list[tuple[int, int]]:
         """(cut, net there) for the window's beginning and for each of the trader's blocks in it."""
         from_ms, to_ms = answer.time_ms - self._window_ms, answer.time_ms + self._window_ms
-        net = book.net_at(from_ms)
-        cuts = [(from_ms, net)]
-        for t_ms, lots, _ in book.recent:
-            if from_ms < t_ms <= to_ms:
-                net += lots
+        net = book.net
+        cuts: list[tuple[int, int]] = []
+        for t_ms, lots, _ in reversed(book.recent):  # from the newest: an answer is seldom old
+            if t_ms <= from_ms:
+                break
+            if t_ms <= to_ms:
                 cuts.append((t_ms, net))
+            net -= lots
+        cuts.append((from_ms, net))
+        cuts.reverse()
         return cuts
 
     @staticmethod
@@ -466,7 +466,11 @@ class CoinLedger:
         """Entry price from the answer, carried on over the prints after its cut; leverage if nothing came since."""
         assert answer.lots is not None
         since = matching[0]
-        after = [entry for entry in book.recent if entry[0] > since]
+        recent = book.recent
+        begin = len(recent)
+        while begin and recent[begin - 1][0] > since:
+            begin -= 1
+        after = recent[begin:]
         if len(matching) > 1:
             if answer.lots:
                 book.cost = None  # which of the cuts it was decides the entry price

@@ -193,16 +193,17 @@ def account(trader: Address, dex: str, wire: WireAccount, markets: Markets) -> A
         raise InvalidInput("an account value that is no number")
     positions: dict[Symbol, SnapshotPosition] = {}
     for entry in wire.assetPositions:
-        market = markets(entry.position.coin)
-        if market is None or entry.position.szi == 0:
+        held = entry.position
+        market = markets(held.coin)
+        if market is None or held.szi == 0:
             continue
-        if not math.isfinite(entry.position.szi):
-            raise InvalidInput(f"a position of size {entry.position.szi}")
+        if not math.isfinite(held.szi):
+            raise InvalidInput(f"a position of size {held.szi}")
         if market.symbol in positions:
             raise InvalidInput(f"two positions in {market.symbol}")
         if market.dex != dex:
             raise InvalidInput(f"a position in {market.symbol} in an answer of dex {dex[:20]!r}")
-        positions[market.symbol] = _position(market, entry.position)
+        positions[market.symbol] = _position(market, held)
     return AccountSnapshot(
         trader=trader,
         dex=dex,

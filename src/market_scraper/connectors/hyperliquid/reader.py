@@ -58,6 +58,8 @@ class FrameReader:
             frame = messages.decode_frame(data)
             if type(frame) is messages.TradesFrame:
                 return self._trades(frame, data)
+            if type(frame) is messages.AccountFrame:
+                return self._account(frame, now_s)
             return self._other(frame, now_s)
         except UndecodableFrame as error:
             self._park(error)
@@ -86,6 +88,12 @@ class FrameReader:
             self.session.replayed(symbol)
         return PrintsHeard(symbol, prints, replay)
 
+    def _account(self, frame: messages.AccountFrame, now_s: float) -> Heard:
+        push = frame.data
+        trader = self._addresses.get(push.user)
+        self.session.heard_of("clearinghouseState", trader, now_s)
+        return AccountHeard(parse.account(trader, push.dex or "", push.clearinghouseState, self._table.get))
+
     def _other(self, frame: messages.Frame | messages.OtherFrame, now_s: float) -> Heard:
         match frame:
             case messages.BboFrame():
@@ -98,11 +106,6 @@ class FrameReader:
                 return CandleHeard(symbol, interval, parse.candle(frame.data))
             case messages.ContextFrame():
                 return ContextHeard(parse.context(frame.data.coin, frame.data.ctx))
-            case messages.AccountFrame():
-                push = frame.data
-                trader = self._addresses.get(push.user)
-                self.session.heard_of("clearinghouseState", trader, now_s)
-                return AccountHeard(parse.account(trader, push.dex or "", push.clearinghouseState, self._table.get))
             case messages.AnswerFrame():
                 return self._answer(frame.data, now_s)
             case messages.ErrorFrame():

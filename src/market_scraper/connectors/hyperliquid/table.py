@@ -1,6 +1,6 @@
 """The followed markets as this connector knows them: what a coin's lot is, and which coins are ours at all."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from market_scraper.domain.market import Market
 from market_scraper.domain.values import Symbol
@@ -12,6 +12,8 @@ class MarketTable:
     def __init__(self, symbols: Iterable[Symbol]) -> None:
         self.symbols = frozenset(symbols)
         self._markets: dict[str, Market] = {}
+        self.get: Callable[[str], Market | None] = self._markets.get
+        """Gives the followed market of that name, or None: asked of every position of every account."""
 
     @property
     def dexes(self) -> tuple[str, ...]:
@@ -26,10 +28,6 @@ class MarketTable:
     def learn(self, markets: Iterable[Market]) -> None:
         """Take over a listing; a market that is no longer in it keeps its last one."""
         self._markets.update((market.symbol, market) for market in markets if market.symbol in self.symbols)
-
-    def get(self, coin: str) -> Market | None:
-        """The followed market of that name, or None."""
-        return self._markets.get(coin)
 
 
 def dex_of(symbol: str) -> str:
