@@ -4,7 +4,7 @@ import asyncio
 
 import msgspec
 
-from market_scraper.domain.events import PositionChanged, TapeGapped
+from market_scraper.domain.events import PositionChanged
 from market_scraper.domain.values import Address, Symbol
 from market_scraper.domain.watch import Fact
 

@@ -43,6 +43,7 @@ class Plan:
     asks_per_s: float = 6.0
     max_lag_ms: int = 1_500
     max_skew_ms: int = 400
+    bbo_every_ms: int = 0  # 0 = no best prices
     rules: PositionRules = field(default_factory=PositionRules)
 
 
@@ -169,6 +170,8 @@ class Run:
             while self.mail and self.mail[0][0] <= now:
                 _, _, deliver = heapq.heappop(self.mail)
                 deliver(now)
+            if self.plan.bbo_every_ms and now % self.plan.bbo_every_ms == 0:
+                self._post_best_price(now)
             self._look_for_silence(now)
             if self.rng.random() < self.plan.asks_per_s * 0.05:
                 self._ask(now)
@@ -217,6 +220,12 @@ class Run:
             if socket.open and not socket.mute:
                 self._post(socket, block[0].time_ms, partial(self._hear, socket, block))
 
+    def _post_best_price(self, now: int) -> None:
+        """A timed frame of the coin; a mute socket says nothing at all."""
+        for socket in self.sockets:
+            if socket.open and not socket.mute:
+                self._post(socket, now, partial(self._hear_time, socket, now))
+
     def _post(self, socket: Socket, sent_ms: int, deliver: Callable[[int], None]) -> None:
         due = max(socket.last_due, sent_ms + 100 + socket.late_ms)
         socket.last_due = due
@@ -260,6 +269,10 @@ class Run:
         socket.heard_s = now / 1000
         replay, socket.replayed = not socket.replayed, True
         self._took(self.watch.hear_prints(socket.name, prints, replay=replay, now_s=now / 1000, known_at_ms=now), now)
+
+    def _hear_time(self, socket: Socket, t_ms: int, now: int) -> None:
+        socket.heard_s = now / 1000
+        self._took(self.watch.hear_time(socket.name, t_ms, now_s=now / 1000, known_at_ms=now), now)
 
     def _look_for_silence(self, now: int) -> None:
         for name in self.watch.tape.silent(now / 1000):

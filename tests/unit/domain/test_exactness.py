@@ -1,5 +1,6 @@
 """Exact means exact: tape and ledger against a brute-force model of an untidy venue."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -24,6 +25,7 @@ plans = st.builds(
     mute_per_s=st.sampled_from([0.0, 0.05]),
     max_late_ms=st.sampled_from([0, 500, 2_000]),
     full_gaps=st.sampled_from([(), ((10, 17),), ((8, 10), (20, 26))]),
+    bbo_every_ms=st.sampled_from([0, 200, 1_000]),
 )
 
 
@@ -41,6 +43,13 @@ def test_after_a_minute_everybody_is_exact_in_spite_of_it_all() -> None:
     assert outcome.exact_at_end == 12
     assert outcome.exact_claims > 2_000
     assert len(outcome.gaps) == 1
+
+
+def test_on_a_quiet_coin_best_prices_carry_the_watermark_and_no_claim_is_wrong_for_it() -> None:
+    quiet = Plan(seed=11, prints_per_s=0.2, seconds=60, bbo_every_ms=500)
+    with_prices, without = Run(quiet).run(), Run(replace(quiet, bbo_every_ms=0)).run()
+    assert with_prices.wrong == []
+    assert with_prices.exact_claims > 1.2 * without.exact_claims
 
 
 def test_nothing_drifts_where_nothing_happens_off_the_tape() -> None:
