@@ -145,7 +145,7 @@ class CoinLedger:
         return book is not None and book.state is PositionState.EXACT and book.epoch_ms == self._epoch_ms
 
     def rate_prior(self, watermark_ms: int) -> tuple[float, float]:
-        """(shape, watched seconds) of the Gamma prior of change rates: the mean is everyone's; for the shape see RATE_SHAPE."""
+        """(shape, watched seconds) of the Gamma prior of change rates: everyone's mean; the shape is RATE_SHAPE."""
         changes = sum(book.changes for book in self._books.values())
         watched_s = sum(max(0, watermark_ms - book.watched_from_ms) for book in self._books.values()) / 1000
         return RATE_SHAPE, min(1e9, RATE_SHAPE * (watched_s + 1.0) / (changes + 0.1))
