@@ -296,16 +296,19 @@ async def test_the_last_word_of_a_life_is_the_mark_behind_all_facts() -> None:
 async def test_a_stop_while_the_bus_is_full_loses_no_fact_that_the_last_mark_covers() -> None:
     """Half a batch lost behind a mark that says whole: the next life would claim wrong sizes as exact."""
     system = System()
-    async with system.life(inbox_size=3):
+    async with system.life(inbox_size=2):
         await system.pass_s(3)
         await system.trade(ANN, BOB, 1)
         await system.pass_s(12)
         assert system.exact(ANN) == 1
         system.reading.clear()
-        for _ in range(10):
+        others = [address(20 + i) for i in range(10)]
+        for other in others:  # one fact each: whose is lost, is lost for good
             await system.clock.advance(0.3)
-            await system.trade(ANN, CAT, 2)
+            await system.trade(ANN, other, 2)
     assert system.exact(ANN) == 21
+    told = {e.after.trader: e.after.net_lots for e in system.events if isinstance(e, PositionChanged)}
+    assert [told.get(other) for other in others] == [-2] * 10
     last = system.events[-1]
     assert isinstance(last, TapeAdvanced)
     counted = [e.after.lots for e in system.events if isinstance(e, PositionChanged) and e.after.trader == ANN]
