@@ -28,7 +28,7 @@ log = structlog.get_logger(__name__)
 REACH = 5_000
 """About so many newest bars of each interval exist at the venue (facts 2.2); older ones are gone for good."""
 
-FIRST = 300
+FIRST = 240
 """Newest bars of an empty series that are asked for first (weight 25): every chart has something within the first
 minute, and the rest (weight 104 a series) follows as the budget allows."""
 
@@ -174,13 +174,15 @@ class CandlesCollector:
             young = next((s for s in self._series if not s.past_asked and now_s >= s.not_before_s), None)
             if young is not None:
                 await self._tend(young, every, self._fetch_past)  # one at a time: it may wait for its weight
-            failing = [series for series in self._series if series.reason is not None]
-            if failing:
-                worst = failing[0]
-                self._reporter.failed(f"{worst.symbol} {worst.interval.value}: {worst.reason}", told=worst.told)
-            else:
-                self._reporter.ok({"series": len(self._series), "bars_published": self.stored})
+            self._report()
             await self._clock.sleep(1.0)
+
+    def _report(self) -> None:
+        worst = next((series for series in self._series if series.reason is not None), None)
+        if worst is not None:
+            self._reporter.failed(f"{worst.symbol} {worst.interval.value}: {worst.reason}", told=worst.told)
+        else:
+            self._reporter.ok({"series": len(self._series), "bars_published": self.stored})
 
     async def _tend(self, series: Series, every: int, work: Callable[[Series, int], Awaitable[None]]) -> None:
         """Do it unless the series has to wait; one that fails waits by itself, and keeps none of the others waiting."""
@@ -259,6 +261,7 @@ class CandlesCollector:
             ]
         )
         self.stored += len(closed)
+        self._report()  # not only after a whole round: a first one takes minutes
         return closed[-1].t_ms
 
     async def _repair_if_due(self, series: Series, _every: int) -> None:
