@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 
 from market_scraper.domain.events import PositionChanged, TapeGapped
-from market_scraper.domain.ledger import Answer, CoinLedger
+from market_scraper.domain.ledger import RATE_SHAPE, Answer, CoinLedger
 from market_scraper.domain.market import Market, Print
 from market_scraper.domain.positions import AccountSnapshot, Position, TapeGap, TapeMark
 from market_scraper.domain.rules import PositionRules
@@ -37,7 +37,7 @@ class CoinWatch:
         self.ledger = CoinLedger(market, join_window_ms=rules.join_window_ms)
         self._on_verdict = on_verdict
         self._halted_since_ms = None if mark is None else mark.halted_since_ms
-        self._prior = (0.25, 600.0) if mark is None else (mark.rate_shape, mark.rate_watch_s)
+        self._prior = (RATE_SHAPE, 480.0) if mark is None else (mark.rate_shape, mark.rate_watch_s)
         if mark is not None:
             self.ledger.restore(positions, mark.gaps, mark.epoch_ms)
 
