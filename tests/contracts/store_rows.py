@@ -114,6 +114,7 @@ def signal(
         price=97_000.5,
         state=SignalState.LIVE,
         model="m1",
+        left_out={"dormant": 3, "market_maker": 1},
         contributions=(
             Contribution(
                 trader=address(2),

@@ -170,7 +170,7 @@ class Classes(Section):
     dormant_volume: NotNegative = ClassRules().dormant_volume  # USD a month, up to
     maker_turnover: NotNegative = ClassRules().maker_turnover  # month volume / account value, from
     maker_volume: NotNegative = ClassRules().maker_volume  # USD a month, from
-    maker_margin: NotNegative = ClassRules().maker_margin  # |month pnl| / month volume, up to
+    maker_margin: NotNegative = ClassRules().maker_margin  # |pnl| / volume, month and all-time, up to
     maker_changes_per_minute: Positive = ClassRules().maker_changes_per_minute  # in one coin, from; above 0
     maker_watched_minutes: Positive = ClassRules().maker_watched_minutes  # above 0
     master_account_value: NotNegative = ClassRules().master_account_value  # USD as ranked, from

@@ -76,7 +76,7 @@ class Classifier:
             return None
         if month.vlm <= rules.dormant_volume:
             return ClassName.DORMANT
-        if _is_maker(row.account_value, month, rules):
+        if _is_maker(row, month, rules):
             return ClassName.MARKET_MAKER
         return None
 
@@ -117,7 +117,7 @@ class Classifier:
             return f"traded {month.vlm:,.0f} USD in a month (dormant: up to {rules.dormant_volume:,.0f})"
         return (
             f"traded {month.vlm / row.account_value:,.0f} times its account value in a month and earned or lost "
-            f"{1e4 * abs(month.pnl) / month.vlm:.2f} bps of that "
+            f"{_bps(month)} bps of that{'' if row.all_time is None else f', {_bps(row.all_time)} bps ever'} "
             f"(maker: from {rules.maker_turnover:g} times, up to {1e4 * rules.maker_margin:g} bps)"
         )
 
@@ -145,6 +145,10 @@ class Classifier:
                 return _LISTED
 
 
+def _bps(of: Performance) -> str:
+    return f"{1e4 * abs(of.pnl) / of.vlm:.2f}" if of.vlm > 0.0 else "0"
+
+
 _LISTED = "is listed in tags.classes.vaults"
 
 
@@ -158,14 +162,15 @@ def _watched_minutes(position: Position) -> float:
     return (position.t_ms - position.watched_from_ms) / 60_000.0
 
 
-def _is_maker(account_value: float, month: Performance, rules: ClassRules) -> bool:
+def _is_maker(row: LeaderboardRow, month: Performance, rules: ClassRules) -> bool:
+    """One flat month is chance; next to nothing on all that was ever traded is a trade of its own."""
     volume = month.vlm
     return (
-        0.0 < account_value < inf
-        and rules.maker_turnover * account_value <= volume < inf
+        0.0 < row.account_value < inf
+        and rules.maker_turnover * row.account_value <= volume < inf
         and volume >= rules.maker_volume
         and volume > 0.0
-        and abs(month.pnl) <= rules.maker_margin * volume
+        and all(abs(one.pnl) <= rules.maker_margin * one.vlm for one in (month, row.all_time) if one is not None)
     )
 
 
@@ -183,26 +188,33 @@ def _is_master(position: Position, ranked_value: float | None, rules: ClassRules
 
 
 def _phantom(row: LeaderboardRow, rules: ClassRules) -> str | None:
-    """Say what no trading can have made, or None."""
-    shorter: Performance | None = None
-    shorter_name = ""
-    for name, longer in (("day", row.day), ("week", row.week), ("month", row.month), ("all-time", row.all_time)):
-        if longer is None:
-            continue
-        if shorter is not None:
-            if shorter.vlm > longer.vlm * (1.0 + NESTED_TOLERANCE):
-                return f"{shorter_name} volume {shorter.vlm:,.0f} USD, but {name} volume {longer.vlm:,.0f} USD"
-            if longer.pnl == 0.0 and longer.vlm == 0.0 and abs(shorter.pnl) >= LEAST_PNL_USD:
-                return f"{shorter_name} pnl {shorter.pnl:,.0f} USD, but neither pnl nor volume in the {name} window"
-        shorter, shorter_name = longer, name
-    value, ever = row.account_value, row.all_time
-    if (
-        ever is not None
-        and rules.phantom_account_value <= value < inf
-        and ever.vlm <= rules.phantom_volume_share * value
-    ):
+    """Say what no trading can have made, or None. Nearly every row leaves by comparisons alone."""
+    day, week, month, ever = row.day, row.week, row.month, row.all_time
+    if day is not None and week is not None and (odd := _contradiction("day", day, "week", week)):
+        return odd
+    if month is not None and (shorter := week or day) is not None:
+        odd = _contradiction("day" if week is None else "week", shorter, "month", month)
+        if odd:
+            return odd
+    if ever is None:
+        return None
+    if (shorter := month or week or day) is not None:
+        name = "month" if month is not None else "day" if week is None else "week"
+        if odd := _contradiction(name, shorter, "all-time", ever):
+            return odd
+    value = row.account_value
+    if rules.phantom_account_value <= value < inf and ever.vlm <= rules.phantom_volume_share * value:
         return (
             f"{value:,.0f} USD in the account, but only {ever.vlm:,.0f} USD ever traded "
             f"(phantom: up to {100 * rules.phantom_volume_share:g} %)"
         )
+    return None
+
+
+def _contradiction(name: str, shorter: Performance, longer_name: str, longer: Performance) -> str | None:
+    """Say what is in the shorter window and should be in the longer one, or None."""
+    if shorter.vlm > longer.vlm * (1.0 + NESTED_TOLERANCE):
+        return f"{name} volume {shorter.vlm:,.0f} USD, but {longer_name} volume {longer.vlm:,.0f} USD"
+    if longer.vlm == 0.0 and longer.pnl == 0.0 and abs(shorter.pnl) >= LEAST_PNL_USD:
+        return f"{name} pnl {shorter.pnl:,.0f} USD, but neither pnl nor volume in the {longer_name} window"
     return None

@@ -92,7 +92,8 @@ class Electorate:
         self._is_tape_heard = False  # since the start: a stored mark says nothing of now
         self._price: float | None = None
         self._open_interest: float | None = None
-        self._votes: dict[Address, Voter | ClassName | None] = {}
+        self._votes: dict[Address, Voter | None] = {}
+        self._classed: dict[Address, ClassName] = {}  # who would vote but for a class
         self._votes_lean_on: object = None
         self._block: _Block | None = None
         self._changed_ms: int | None = None  # when a change without a print became known, while not yet computed
@@ -234,19 +235,20 @@ class Electorate:
         lean_on = (mark.epoch_ms, mark.gaps, mark.halted_since_ms, mark.rate_shape, mark.rate_watch_s, stale_at_ms)
         if lean_on != self._votes_lean_on:
             votes.clear()
+            self._classed.clear()
             self._votes_lean_on = lean_on
         for trader in self._order:
             if trader not in votes:
                 votes[trader] = self._vote(trader, mark, stale_at_ms)
-        return [vote for trader in self._order if isinstance(vote := votes[trader], Voter)]
+        return [vote for trader in self._order if (vote := votes[trader]) is not None]
 
     def _left_out(self) -> dict[str, int]:
         """Count who would have voted but for a class, by class."""
-        counted = Counter(vote.value for vote in self._votes.values() if isinstance(vote, ClassName))
-        return dict(sorted(counted.items()))
+        return dict(sorted(Counter(name.value for name in self._classed.values()).items()))
 
-    def _vote(self, trader: Address, mark: TapeMark, stale_at_ms: int | None) -> Voter | ClassName | None:
-        """Make a trader's vote, or name the class for which there is none; None = nothing to vote with."""
+    def _vote(self, trader: Address, mark: TapeMark, stale_at_ms: int | None) -> Voter | None:
+        """Make a trader's vote; None = nothing to vote with, or a class without a vote."""
+        self._classed.pop(trader, None)
         position = self._positions.get(trader)
         if position is None:
             return None
@@ -258,4 +260,7 @@ class Electorate:
         if vote is None or name is None:
             return vote
         factor = self._classifier.vote(name)
-        return msgspec.structs.replace(vote, weight=vote.weight * factor) if factor else name
+        if factor:
+            return msgspec.structs.replace(vote, weight=vote.weight * factor)
+        self._classed[trader] = name
+        return None

@@ -52,9 +52,9 @@ class ClassRules(msgspec.Struct, frozen=True, kw_only=True):
     phantom_account_value: float = 100_000_000.0  # USD, from
     phantom_volume_share: float = 0.001  # all-time volume / account value, up to
     dormant_volume: float = 0.0  # USD a month, up to
-    maker_turnover: float = 100.0  # month volume / account value, from
+    maker_turnover: float = 25.0  # month volume / account value, from
     maker_volume: float = 10_000_000.0  # USD a month, from: an emptied account turns over anything
-    maker_margin: float = 0.0005  # |month pnl| / month volume, up to
+    maker_margin: float = 0.001  # |pnl| / volume, of the month and of all time, up to
     maker_changes_per_minute: float = 20.0  # in one coin, from
     maker_watched_minutes: float = 60.0  # before that, no rate is believed
     master_account_value: float = 100_000.0  # USD as ranked, from

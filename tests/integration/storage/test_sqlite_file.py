@@ -16,10 +16,11 @@ import pytest
 from market_scraper.domain.errors import InvalidInput, StoreError, StoreUnreachable
 from market_scraper.domain.traders import LeaderboardRow, Performance
 from market_scraper.domain.values import Interval
-from market_scraper.ports.stores import LeaderboardPart, SettingRow
+from market_scraper.ports.stores import LeaderboardPart, SettingRow, SignalRow
 from market_scraper.storage import SqliteStore, documents
 from market_scraper.storage.sqlite.schema import MIGRATIONS
 from tests.contracts.store_rows import board_row, candle_row, fact, gathered, part, state
+from tests.contracts.store_rows import signal as signal_at
 from tests.facts import BTC, address
 from tests.integration.storage.writing_child import ROWS
 
@@ -194,6 +195,26 @@ async def test_a_file_of_a_newer_program_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(StoreUnreachable, match="newer"):
         async with SqliteStore(path):
             pass
+
+
+async def test_a_file_from_before_classes_is_brought_up_to_date_and_keeps_its_rows(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    async with SqliteStore(path) as store:
+        await store.write([SignalRow(signal=signal_at(1, 1_000))])
+    connection = sqlite3.connect(path)
+    for table, column in (("trader_positions", "nets"), ("position_state", "nets"), ("signals", "out")):
+        connection.execute(f'ALTER TABLE "{table}" DROP COLUMN "{column}"')
+    connection.execute("PRAGMA user_version = 1")
+    connection.commit()
+    connection.close()
+
+    async with SqliteStore(path) as store:
+        await store.write([state(1, 1, net_share=0.5)])
+        (position,) = await gathered(store.positions.states(BTC))
+        old = await store.signals.latest(BTC)
+
+    assert old is not None
+    assert (old.left_out, position.net_share) == ({}, 0.5)
 
 
 async def test_a_file_that_breaks_while_open_is_named(tmp_path: Path) -> None:

@@ -70,12 +70,15 @@ async def test_history_holds_the_stored_ones_and_those_that_wait_to_be_stored() 
 
 async def test_an_explanation_says_who_joined_left_and_moved() -> None:
     world = await full_world()
-    later = signal(9, t_ms=NOW_MS - 100, net_exposure=0.5, contributions=(contribution(ANN, 0.5),))
+    later = signal(
+        9, t_ms=NOW_MS - 100, net_exposure=0.5, left_out={"hedged": 2}, contributions=(contribution(ANN, 0.5),)
+    )
     world.app.state.api.hub.show(Envelope(1, "BTC", SignalGenerated(known_at_ms=NOW_MS, signal=later)))
 
     answer = (await world.client().get(f"/api/v1/signals/{later.id}/explain")).json()
 
     assert answer["previous"]["id"] == f"{3:024x}"
+    assert answer["left_out"] == {"hedged": 2}
     assert [(c["address"], c["kind"]) for c in answer["changes"]] == [(ANN, "changed"), (BOB, "left")]
     assert abs(sum(c["change"] for c in answer["changes"]) - answer["net_exposure_change"]) < 1e-12
     assert sum(c["share"] for c in answer["contributions"]) == answer["signal"]["net_exposure"]

@@ -1,7 +1,7 @@
 """Trader answers: what is claimed, of whom, and from which moment."""
 
 from market_scraper.domain.positions import PositionState
-from market_scraper.domain.traders import Choice
+from market_scraper.domain.traders import Choice, Performance
 from market_scraper.domain.values import iso
 from tests.unit.api.parts import ANN, BOB, BTC, ETH, EVE, HOUR, NOW_MS, World, address, full_world, position, rated
 
@@ -34,6 +34,26 @@ async def test_the_list_can_be_filtered_and_sorted() -> None:
         assert await listed("sort=pnl") == [ANN, BOB]
         assert await listed("sort=address&symbol=eth&has_position=true") == [ANN]
         assert await listed("has_position=false") == []
+
+
+async def test_a_class_is_shown_with_its_reason_as_a_tag_and_in_the_list() -> None:
+    world = await full_world()
+    world.views.traders.put(
+        rated(BOB, score=60.0, account_value=1e6, month=Performance(pnl=0.0, roi=0.0, vlm=0.0)),
+    )
+    world.views.positions.put(position(ANN, net_share=0.05, version=2))
+    async with world.client() as client:
+        ann = (await client.get(f"/api/v1/traders/{ANN}")).json()
+        bob = (await client.get(f"/api/v1/traders/{BOB}")).json()
+        eve = (await client.get(f"/api/v1/traders/{EVE}")).json()
+        hedged = (await client.get("/api/v1/traders?tag=hedged")).json()["traders"]
+
+    assert (ann["class"]["name"], ann["class"]["vote"]) == ("hedged", 0.0)
+    assert "5.0 %" in ann["class"]["reason"]
+    assert "hedged" in ann["tags"]
+    assert bob["class"]["name"] == "dormant"
+    assert eve["class"] is None
+    assert [(one["address"], "hedged" in one["tags"]) for one in hedged] == [(ANN, True)]
 
 
 async def test_a_trader_whose_tape_stands_still_is_not_exact_any_more() -> None:

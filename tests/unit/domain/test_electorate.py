@@ -5,11 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from market_scraper.domain.classes import Classifier, ClassName
 from market_scraper.domain.electorate import Electorate, ExactSizes, Rating
 from market_scraper.domain.events import MarketContextChanged, PositionChanged, TapeAdvanced, TapeGapped
 from market_scraper.domain.market import MarketContext
 from market_scraper.domain.positions import Cause, Position, PositionState, TapeGap, TapeMark
-from market_scraper.domain.rules import SignalRules
+from market_scraper.domain.rules import ClassRules, ClassVotes, SignalRules
 from market_scraper.domain.signals import Signal, SignalState
 from market_scraper.domain.values import Address, Recommendation, Symbol
 
@@ -115,6 +116,70 @@ def test_a_block_of_many_facts_gives_one_signal_of_its_own_time() -> None:
     assert told.coverage == 1.0
     assert len(told.contributions) == VOTERS
     assert made.settle() is None
+
+
+def classed_as(name: ClassName | None, votes: ClassVotes | None = None) -> Signal:
+    """The same six longs, the first two of them classed."""
+    tape = Tape()
+    rules = ClassRules() if votes is None else ClassRules(votes=votes)
+    made = Electorate(BTC, SignalRules(min_voters=5), started_ms=T, classifier=Classifier(rules))
+    ratings = dict(RATINGS)
+    for number in (0, 1):
+        ratings[trader(number)] = msgspec.structs.replace(ratings[trader(number)], name=name)
+    made.rate(ratings, T)
+    made.priced(priced(interest=150.0))
+    made.advanced(tape.advanced(0))
+    for number in range(VOTERS):
+        made.changed(tape.fact(number, 5_000, 100))
+    told = made.settle()
+    assert told is not None
+    return told
+
+
+def test_who_is_classed_does_not_vote_and_voters_alone_are_counted() -> None:
+    told = classed_as(ClassName.MARKET_MAKER)
+
+    assert told.left_out == {"market_maker": 2}
+    assert told.traders_long == len(told.contributions) == 4
+    assert trader(0) not in [one.trader for one in told.contributions]
+    assert told.state is SignalState.WARMING_UP  # four voters of six tracked, five are needed
+    assert told.coverage == 1.0  # what they hold is known all the same
+
+
+def test_a_class_that_votes_in_full_gives_the_digits_of_no_class_and_one_that_votes_by_half_counts_half() -> None:
+    unclassed = classed_as(None)
+    in_full = classed_as(ClassName.DORMANT, ClassVotes(dormant=1.0))
+    by_half = classed_as(ClassName.DORMANT, ClassVotes(dormant=0.5))
+
+    assert in_full == unclassed
+    assert unclassed.left_out == {}
+    assert by_half.traders_long == 6
+    weights = {one.trader: one.weight for one in by_half.contributions}
+    assert weights[trader(0)] == pytest.approx(0.5 * 0.60)
+
+
+def test_who_is_seen_to_be_hedged_stops_voting_with_the_fact_that_says_so() -> None:
+    tape = Tape()
+    made, before = live(tape)
+    event = tape.fact(0, 5_000, 200)
+    hedged = msgspec.structs.replace(event, after=msgspec.structs.replace(event.after, net_share=0.02))
+    made.changed(hedged)
+    made.advanced(tape.advanced(60_200))
+
+    assert before.traders_long == 6
+    assert made.last is not None
+    assert (made.last.traders_long, made.last.left_out) == (5, {"hedged": 1})
+
+
+def test_who_has_nothing_to_vote_with_is_not_counted_as_left_out() -> None:
+    tape = Tape()
+    made = electorate()
+    made.rate({trader(0): Rating(60.0, 10_000.0, ClassName.DORMANT)}, T)
+    made.advanced(tape.advanced(0))
+    made.changed(tape.fact(0, None, 100))
+    made.advanced(tape.advanced(61_000))
+    assert made.last is not None
+    assert made.last.left_out == {}
 
 
 def test_the_next_block_and_the_mark_tell_a_pending_block_too() -> None:

@@ -3,6 +3,7 @@
 from fractions import Fraction
 from typing import Any
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -53,6 +54,19 @@ def exact_at(lots: int, t_ms: int = 10_000, entry: float = 80_000.0) -> Book:
     book = Book()
     book.answered(answer(ANN, t_ms, lots, entry=entry))
     return book
+
+
+def test_how_far_an_accounts_positions_cancel_stays_as_the_last_answer_said() -> None:
+    book = Book()
+    _, fact = book.answered(msgspec.structs.replace(answer(ANN, 10_000, 100), net_share=0.25))
+    (later, _) = book.prints(print_(20_000, ANN, BOB, 5))
+    fresh = CoinLedger(BTC)
+    fresh.restore([later.after], [], 0)
+    restored = fresh.get(ANN)
+
+    assert fact is not None
+    assert restored is not None
+    assert (fact.after.net_share, later.after.net_share, restored.net_share) == (0.25, 0.25, 0.25)
 
 
 def test_first_seen_on_the_tape_is_unknown_with_a_net_change_never_flat() -> None:

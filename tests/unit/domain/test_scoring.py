@@ -73,7 +73,17 @@ rows = st.builds(
 
 
 def test_the_worked_example_of_the_guide_adds_up() -> None:
-    rated = rate(row(account=2_500_000.0, day=0.004, week=0.031, month=0.12, all_time=0.85, volume=64_000_000.0))
+    rated = rate(
+        row(
+            account=2_500_000.0,
+            day=0.004,
+            week=0.031,
+            month=0.12,
+            all_time=0.85,
+            volume=64_000_000.0,
+            month_pnl=268_000.0,
+        )
+    )
 
     assert rated.parts == pytest.approx(
         {
@@ -90,8 +100,16 @@ def test_the_worked_example_of_the_guide_adds_up() -> None:
     assert rated.tracked
 
 
+def test_a_class_is_the_last_tag_and_can_keep_a_trader_out_of_the_tracked() -> None:
+    busy = row(1, account=1e6, day=0.1, week=0.3, month=0.6, all_time=1.0, volume=200e6, month_pnl=10.0)
+
+    assert rate(busy).tags[-2:] == ("high_volume", "market_maker")
+    assert tracked([busy]) == [address(1)]  # listed, with history, and without a vote
+    assert tracked([busy], FilterRules(exclude_tags=frozenset({"market_maker"}))) == []
+
+
 def test_the_best_and_the_worst_trader_reach_the_ends_of_the_scale() -> None:
-    best = rate(row(account=2e7, day=1.0, week=1.0, month=1.0, all_time=9.0, volume=1e9))
+    best = rate(row(account=2e7, day=1.0, week=1.0, month=1.0, all_time=9.0, volume=1e9, month_pnl=1e7))
     worst = rate(row(account=0.0, day=-1.0, week=-1.0, month=-1.0, all_time=-1.0))
 
     assert (best.score, worst.score) == (105.0, -10.0)

@@ -148,6 +148,16 @@ class TestPositions:
         assert kept(67_000, -8, -9, PositionState.UNSURE)  # a minute
         assert kept(67_000, -8, -9, PositionState.UNSURE)  # delivered again
 
+    def test_who_is_seen_to_act_like_one_is_thinned_too(self, persister: Persister) -> None:
+        persister.rows_of(ratings(rated(1)))
+
+        def kept(t_ms: int, lots: int) -> bool:
+            fact = position(1, t_ms=t_ms, lots=lots, version=t_ms, changes=2_000, watched_from_ms=0)
+            return len(of_kind(PositionRow, persister.rows_of(changed(fact, lots - 1)))) == 1
+
+        hour_ms = 3_600_000
+        assert [kept(hour_ms, 5), kept(hour_ms + 1_000, 6), kept(hour_ms + 60_000, 7)] == [True, False, True]
+
     def test_known_at_is_never_before_t_and_never_falls(self, persister: Persister) -> None:
         persister.rows_of(ratings(rated(1)))
         known = []

@@ -25,7 +25,7 @@ from market_scraper.domain.values import Address, Recommendation, Symbol
 from market_scraper.event_bus.memory import MemoryBus
 from market_scraper.event_bus.numbers import reserve_in_memory
 from market_scraper.ports.bus import Inbox
-from market_scraper.ports.stores import PositionStateRow, ScoreRow, SignalRow, TapeMarkRow, TrackedRow
+from market_scraper.ports.stores import PositionStateRow, Row, ScoreRow, SignalRow, TapeMarkRow, TrackedRow
 from market_scraper.processors import SignalGenerationProcessor
 from market_scraper.storage.memory import MemoryRepository
 from tests.fakes import FakeClock, settle
@@ -212,6 +212,25 @@ async def test_a_hand_tracked_trader_who_is_not_ranked_votes_and_an_untracked_on
 
         told = await running.signals(chosen(0, Choice.UNTRACK))
         assert (told[-1].traders_short, told[-1].traders_flat) == (1, 1)
+
+
+async def test_a_class_that_was_stored_as_a_tag_keeps_its_trader_from_voting_after_a_restart(
+    store: MemoryRepository,
+) -> None:
+    def stored(number: int, tags: tuple[str, ...]) -> list[Row]:
+        who = address(number)
+        return [
+            ScoreRow(
+                captured_at_ms=T, known_at_ms=T, trader=who, score=60.0, parts={}, tags=tags, account_value=10_000.0
+            ),
+            TrackedRow(trader=who, tracked=True, score=60.0, tags=tags, by_hand=False, known_at_ms=T),
+        ]
+
+    await store.write([*stored(0, ("large", "market_maker")), *stored(1, ("large",)), TapeMarkRow(mark=mark(0))])
+    async with house(store) as running:
+        told = await running.signals(priced(), advanced(0), *longs(100), advanced(61_000))
+
+    assert (told[-1].traders_long, told[-1].left_out) == (1, {"market_maker": 1})
 
 
 async def test_a_tape_that_falls_silent_is_told(store: MemoryRepository) -> None:

@@ -218,6 +218,26 @@ def test_an_account_answer_keeps_followed_open_positions_only() -> None:
     assert [(held.symbol, held.lots) for held in snapshot.positions] == [(BTC, -50_000)]
 
 
+@pytest.mark.parametrize(
+    ("held", "net_share"),
+    [
+        ((("BTC", "1", "300"), ("SOL", "-9", "100")), 0.5),  # a coin that is not followed counts too
+        ((("BTC", "1", "100"), ("SOL", "-9", "100")), 0.0),
+        ((("BTC", "-1", "100"),), 1.0),
+        ((), None),
+        ((("BTC", "1", None),), None),
+        ((("BTC", "1", "nan"),), None),
+    ],
+)
+def test_an_account_answer_says_how_far_its_positions_cancel(
+    held: tuple[tuple[str, str, str | None], ...], net_share: float | None
+) -> None:
+    entries = [{"position": {"coin": coin, "szi": szi, "positionValue": value}} for coin, szi, value in held]
+    body = {"marginSummary": {"accountValue": "10"}, "assetPositions": entries, "time": 1700000000000}
+    wire = messages.decode_answer(json.dumps(body).encode(), messages.WireAccount)
+    assert parse.account(Address(BUYER), "", wire, table().get).net_share == net_share
+
+
 def test_an_account_size_off_the_grid_has_no_lots() -> None:
     (held,) = parse.account(Address(BUYER), "", account(("BTC", "0.123456")), table().get).positions
     assert held.lots is None
