@@ -30,6 +30,12 @@ ODD_S = 300.0
 DEAF_AFTER_MS = int(ANSWER_DUE_S * 1000)
 """A coin whose watermark is that far behind cannot judge an answer in time; it would only pile up."""
 
+STANDS_STILL_MS = 8_000
+"""A quiet coin's watermark lies up to the join window and a late socket behind its last best prices."""
+
+DRIFTED_S = 3.0
+"""After a drift only an answer whose window begins later says more; its stamp may be off by some tenths."""
+
 STAMP_OFF_MS = 60_000
 """An account answer whose stamp is so far from the venue's clock says nothing of any cut that we know."""
 
@@ -121,6 +127,9 @@ class Asker:
     async def run(self) -> None:
         """Ask for ever."""
         while True:
+            if not self._may_help():  # the turns of this time are saved for when it is over
+                await self._clock.sleep(IDLE_S)
+                continue
             if wait_s := self._pace.turn(self._clock.monotonic()):
                 await self._clock.sleep(wait_s)
             target = self.planner.next(self._clock.monotonic()) if self._may_help() else None
@@ -164,7 +173,7 @@ class Asker:
         coins = [
             symbol
             for symbol, watch in self._watches.items()
-            if watch.market.dex == snapshot.dex and _can_judge(watch, venue_now_ms)
+            if watch.market.dex == snapshot.dex and _moves(watch, venue_now_ms, DEAF_AFTER_MS)
         ]
         if not coins:
             self._unsettled(target, FAILED_S)
@@ -182,7 +191,7 @@ class Asker:
         target = Target(answer.trader, watch.market.dex)
         coins = self._open.get(target)
         if verdict != "exact":
-            wait_s = ODD_S if verdict == "odd_size" else TOO_SOON_S
+            wait_s = {"odd_size": ODD_S, "drift": DRIFTED_S}.get(verdict, TOO_SOON_S)
             self._bad[target] = min(wait_s, self._bad.get(target, wait_s))
         if coins is not None:
             coins.discard(watch.symbol)
@@ -201,15 +210,18 @@ class Asker:
         self.planner.unsettled(target, gain, now_s=now_s, not_before_s=now_s + wait_s)
 
     def _may_help(self) -> bool:
-        """An answer can be judged only if its whole window lies within what we heard: wait that long after a gap."""
+        """An answer can be judged only if its whole window lies within what we heard: wait that long after a gap.
+
+        Where the tape stands still a gap may have begun, in which asking would be in vain.
+        """
         now_ms = self._venue_now_ms()
         return any(
-            _can_judge(watch, now_ms) and now_ms - watch.tape.epoch_ms >= 2 * watch.window_ms
+            _moves(watch, now_ms, STANDS_STILL_MS) and now_ms - watch.tape.epoch_ms >= 2 * watch.window_ms
             for watch in self._watches.values()
         )
 
 
-def _can_judge(watch: CoinWatch, venue_now_ms: int) -> bool:
-    """Whether the coin's tape moves."""
+def _moves(watch: CoinWatch, venue_now_ms: int, within_ms: int) -> bool:
+    """Whether the coin's tape has moved so lately."""
     watermark_ms = watch.tape.watermark_ms
-    return watermark_ms is not None and venue_now_ms - watermark_ms <= DEAF_AFTER_MS
+    return watermark_ms is not None and venue_now_ms - watermark_ms <= within_ms

@@ -2,9 +2,12 @@
 
 
 class Pace:
-    """Gives each asker its turn. Up to `burst` turns that nobody took may be taken at once later."""
+    """Gives each asker its turn. Up to `burst` turns that nobody took may be taken at once later.
 
-    def __init__(self, per_minute: float, *, burst: int = 40) -> None:
+    A gap of 20 s, in which asking is no use, saves 150 of 500 a minute: most of all |size| lies with fewer traders.
+    """
+
+    def __init__(self, per_minute: float, *, burst: int = 150) -> None:
         self._every_s = 60.0 / per_minute
         self._saved_s = burst * self._every_s
         self._next_s: float | None = None

@@ -358,8 +358,9 @@ class CoinLedger:
     def judge(self, watermark_ms: int, known_at_ms: int) -> list[tuple[Answer, str, PositionChanged | None]]:
         """Judge every answer whose window the watermark has passed: (answer, verdict, fact).
 
-        Verdicts: exact, several, drift, odd_size; refused_old, refused_unheard (its window begins before the tape
-        does) and refused_forgotten (before the ring of recent prints), which change nothing: ask again.
+        Verdicts: exact, several, drift, odd_size; refused_old (no newer than the last one, or its window begins before
+        a drift was noticed), refused_unheard (it begins before the tape does) and refused_forgotten (before the ring of
+        recent prints), which change nothing: ask again.
         """
         judged: list[tuple[Answer, str, PositionChanged | None]] = []
         while self._due and self._due[0][0] <= watermark_ms:
@@ -376,7 +377,7 @@ class CoinLedger:
         refused = None
         if from_ms < self._epoch_ms:
             refused = "refused_unheard"
-        elif answer.time_ms < book.answered_ms:
+        elif answer.time_ms <= book.answered_ms or from_ms < self._drift_noticed_ms(book):
             refused = "refused_old"
         elif from_ms < book.forgot_ms:
             refused = "refused_forgotten"
@@ -395,6 +396,11 @@ class CoinLedger:
         book.t_ms = max(book.t_ms, watermark_ms)
         book.tid = 0
         return verdict, self._fact(book, before, _CAUSES[verdict], None, known_at_ms)
+
+    @staticmethod
+    def _drift_noticed_ms(book: Book) -> int:
+        """Answers of two nodes may come from both sides of a change off the tape, and the older state be said twice."""
+        return book.since_ms if book.because is Cause.DRIFT and book.since_ms is not None else -1
 
     def _join(self, book: Book, answer: Answer, watermark_ms: int) -> str:
         if answer.lots is None:

@@ -315,6 +315,20 @@ async def test_while_the_tape_stands_still_nobody_is_asked_and_nothing_piles_up(
     assert all(bench.is_exact(address(i)) for i in range(10, 40))
 
 
+async def test_the_turns_of_a_stretch_in_which_asking_is_in_vain_are_taken_at_once_when_it_is_over() -> None:
+    bench = make()
+    for i in range(10, 160):
+        bench.asker.seen(address(i), "", is_unknown=True)
+    async with running(bench, workers=6):
+        await bench.pass_s(1.0)
+        for _ in range(40):  # the tape stands still, with workers that look again and again
+            await bench.clock.advance(0.5)
+        bench.http.asked.clear()
+        bench.feed()
+        await bench.pass_s(1.0)
+        assert len(bench.asked) >= 80  # of 8 a second saved for twelve seconds
+
+
 async def test_what_is_remembered_of_questions_is_gone_once_they_are_judged() -> None:
     bench = make(market(), market(ETH))
     for i in range(10, 60):

@@ -142,6 +142,20 @@ def test_an_answer_older_than_the_last_one_is_refused() -> None:
     assert book.answered(answer(ANN, 9_999, 3))[0] == "refused_old"
 
 
+def test_the_same_answer_again_agrees_with_nothing() -> None:
+    book = exact_at(50)
+    book.answered(answer(ANN, 20_000, 45))
+    assert book.answered(answer(ANN, 20_000, 45))[0] == "refused_old"
+
+
+def test_after_a_drift_only_an_answer_of_a_later_state_makes_it_exact() -> None:
+    book = exact_at(50)
+    assert book.answered(answer(ANN, 20_000, 45))[0] == "drift"
+    # A node that lags says the old state; two that lag would agree on it. The drift was noticed at 22,000.
+    assert book.answered(answer(ANN, 23_999, 50))[0] == "refused_old"
+    assert book.answered(answer(ANN, 24_000, 45))[0] == "exact"
+
+
 def test_an_answer_whose_window_begins_before_the_tape_is_refused() -> None:
     book = Book()
     book.ledger.begin(10_000)
