@@ -1,0 +1,281 @@
+"""Runs a plan against the real processes, looking all the while, and keeps what was seen."""
+
+import asyncio
+import json
+import random
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import msgspec
+
+from tests.e2e.system import Process, running, server, to_ms
+from tests.proof.observer import Change, Look, Observer, is_exact, is_nearly_sure
+from tests.proof.plan import GAP_S, Event, Plan
+from tests.proof.scale import SPEED
+
+COIN = "BTC"
+LOTS = 10**5  # in one BTC
+CALM_LOOK_S, CLOSE_LOOK_S, CLOSE_FOR_S = 5.0, 1.0, 120.0
+SUSPEND_S = 20.0
+EVERYONE = {"FILTERS__MIN_SCORE": "-1000", "FILTERS__MAX_COUNT": "100000", "FILTERS__MIN_ACCOUNT_VALUE": "0"}
+"""Everyone is tracked, so that five requests show everybody's position."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """How much was exact (or nearly sure) at one look: shares by count of holders and by |size|."""
+
+    at_s: float
+    exact: tuple[float, float]
+    nearly_sure: tuple[float, float]
+
+
+@dataclass
+class Gap:
+    """One stretch that nobody heard, as the server tells it, and the first look after it."""
+
+    since_ms: int
+    until_ms: int
+    doubts: list[tuple[float, bool]] = field(default_factory=list)  # told, and whether the size had changed
+    known_sizes: list[tuple[float, float]] = field(default_factory=list)  # |size| as known, and as it truly was
+
+
+@dataclass
+class Found:
+    """One off-tape change of somebody who was exact: when an audit found it."""
+
+    change: Change
+    found_ms: int | None = None
+    by: str = ""
+
+
+@dataclass
+class Record:
+    """What the course showed."""
+
+    samples: list[Sample] = field(default_factory=list)
+    gaps: list[Gap] = field(default_factory=list)
+    exact_in_gap: list[str] = field(default_factory=list)
+    found: dict[tuple[str, int], Found] = field(default_factory=dict)
+    delisted_exact: int = 0  # looks at the delisted coin, a minute and a half later, that showed anything exact
+    oldest_wait_s: float = 0.0
+    followed: int = 0
+    busiest: list[str] = field(default_factory=list)
+    busiest_share: float = 0.0
+    busiest_exact: int = 0
+    prints_per_s: float = 0.0
+    last_detail: dict[str, Any] = field(default_factory=dict)
+    last_stats: dict[str, Any] = field(default_factory=dict)
+    failing: int = 0  # looks at which the collector said that it was not well
+    started_ms: int = 0
+
+
+@asynccontextmanager
+async def venue_of(folder: Path, plan: Plan) -> AsyncIterator[Process]:
+    """The paper venue of a plan."""
+    options = {
+        "traders": plan.traders,
+        "prints_per_s": plan.prints_per_s,
+        "speed": SPEED,
+        "seed": plan.seed,
+        "symbols": plan.coins,
+        "history_days": 3,
+    }
+    async with running(["tests.proof.venue", json.dumps(options)], folder=folder, name="venue") as venue:
+        yield venue
+
+
+@asynccontextmanager
+async def system(folder: Path, plan: Plan, **settings: str) -> AsyncIterator[Observer]:
+    """The venue and a server of it, with everyone tracked."""
+    chosen = EVERYONE | {"HYPERLIQUID__SYMBOL": ",".join(plan.coins), "LOGGING__FORMAT": "json"} | settings
+    async with (
+        venue_of(folder, plan) as venue,
+        server(folder, venue, **chosen) as program,
+        Observer(venue, program) as observer,
+    ):
+        yield observer
+
+
+async def track_everyone(observer: Observer) -> None:
+    """Sub-accounts stand on no leaderboard: have them tracked by hand, so that lists show them."""
+    look = await observer.look(COIN)
+    while not look.shown:
+        await asyncio.sleep(0.1)
+        look = await observer.look(COIN)
+    people = json.loads(await observer.get(f"{observer.venue.url}/_truth/traders"))["traders"]
+    async with httpx2.AsyncClient(timeout=60.0) as http:
+        for person in people:
+            if person["user"] not in look.shown:
+                answer = await http.post(f"{observer.server.url}/api/v1/traders/{person['user']}/track")
+                answer.raise_for_status()
+
+
+class Course:
+    """One run of a plan."""
+
+    def __init__(self, observer: Observer, plan: Plan) -> None:
+        self.observer = observer
+        self.plan = plan
+        self.record = Record()
+        self._start_ms = 0
+        self._close_until_ms = 0
+        self._ordered_gap_ms: int | None = None
+        self._delisted_ms: int | None = None
+        self._look: Look | None = None
+        self._rng = random.Random(5)
+        self._log_read = 0
+
+    async def run(self) -> Record:
+        """Follow the plan to its end."""
+        observer, record = self.observer, self.record
+        await track_everyone(observer)
+        self._start_ms = record.started_ms = observer.now_ms()
+        events = list(self.plan.events)
+        looks = 0
+        while (at_s := (observer.now_ms() - self._start_ms) / 1000) < self.plan.seconds:
+            while events and events[0].at_s <= at_s:
+                await self._do(events.pop(0))
+            await self._see()
+            looks += 1
+            if looks % 4 == 0:
+                await self._see_the_rest()
+            now_ms = observer.now_ms()
+            pause_s = CLOSE_LOOK_S if now_ms < self._close_until_ms else CALM_LOOK_S
+            next_s = min(at_s + pause_s, events[0].at_s if events else self.plan.seconds)
+            await observer.until(self._start_ms + next_s * 1000)
+        await self._see_the_rest()
+        await self._look_through_histories()
+        await self._see_the_busiest()
+        record.last_stats = await observer.stats()
+        return record
+
+    # -- doing -------------------------------------------------------------------------------------------------------
+
+    async def _do(self, event: Event) -> None:
+        now_ms = self.observer.now_ms()
+        match event.kind:
+            case "lose_socket":
+                sockets = (await self.observer.stats())["tape_sockets"]
+                if sockets:
+                    await self.observer.order({**event.fault, "sockets": [self._rng.choice(sockets)]})
+            case "change":
+                await self._change_somebody()
+            case "suspend":
+                self._close_until_ms = now_ms + round((SUSPEND_S + CLOSE_FOR_S) * 1000)
+                self.observer.server.process.send_signal(signal.SIGSTOP)
+                await self.observer.until(now_ms + SUSPEND_S * 1000)
+                self.observer.server.process.send_signal(signal.SIGCONT)
+            case kind:
+                if kind == "gap":
+                    self._ordered_gap_ms = now_ms
+                    self._close_until_ms = now_ms + round((GAP_S + CLOSE_FOR_S) * 1000)
+                if kind == "delist":
+                    self._delisted_ms = now_ms
+                await self.observer.order(event.fault)
+
+    async def _change_somebody(self) -> None:
+        """Halve an exact position of somebody without a print."""
+        assert self._look is not None
+        held = sorted(
+            trader
+            for trader, shown in self._look.shown.items()
+            if is_exact(shown) and shown.size and abs(shown.size) * LOTS >= 10
+        )
+        if held:
+            trader = self._rng.choice(held)
+            lots = round((self._look.shown[trader].size or 0.0) * LOTS / 2)
+            await self.observer.order({"kind": "off_tape", "coin": COIN, "user": trader, "lots": lots})
+
+    # -- seeing ------------------------------------------------------------------------------------------------------
+
+    async def _see(self) -> None:
+        before, look = self._look, await self.observer.look(COIN)
+        self._look = look
+        self._read_log()
+        self.record.samples.append(
+            Sample((look.asked_ms - self._start_ms) / 1000, look.share(is_exact), look.share(is_nearly_sure))
+        )
+        ordered_ms = self._ordered_gap_ms
+        if ordered_ms is not None and look.asked_ms >= ordered_ms + 5_000:
+            self.record.exact_in_gap += [
+                f"{trader} as of {shown.as_of}"
+                for trader, shown in look.shown.items()
+                if is_exact(shown) and shown.as_of and to_ms(shown.as_of) < ordered_ms + GAP_S * 1000
+            ]
+        for gap in self.record.gaps:
+            if not gap.doubts:
+                self._first_look_after(gap, look)
+        for change in self.observer.changes:
+            key = change.user, change.at_ms
+            if change.coin == COIN and change.cause == "settlement" and key not in self.record.found:
+                was = None if before is None else before.shown.get(change.user)
+                if was is not None and is_exact(was):
+                    self.record.found[key] = Found(change)
+        for found in self.record.found.values():
+            shown = look.shown.get(found.change.user)
+            if found.found_ms is None and shown is not None and shown.because == "drift":
+                found.found_ms, found.by = look.asked_ms, "shown unsure"
+
+    def _first_look_after(self, gap: Gap, look: Look) -> None:
+        for trader, shown in look.shown.items():
+            if shown.state != "unsure" or shown.because != "gap" or shown.doubt is None or shown.since is None:
+                continue
+            if to_ms(shown.since) == gap.since_ms:
+                true = look.true.get(trader, 0.0)
+                gap.doubts.append((shown.doubt, shown.size != true))
+        if gap.doubts:
+            gap.known_sizes = [
+                (abs(shown.size), abs(look.true.get(trader, 0.0)))
+                for trader, shown in look.shown.items()
+                if shown.size is not None
+            ]
+            gap.known_sizes += [(0.0, abs(size)) for t, size in look.newest_true.items() if look.state(t) == "unknown"]
+
+    def _read_log(self) -> None:
+        """The server tells each gap in its log."""
+        lines = self.observer.server.log.read_bytes()
+        for line in lines[self._log_read :].splitlines():
+            if b'"tape_gap"' in line:
+                said = msgspec.json.decode(line)
+                if said["symbol"] == COIN:
+                    until_ms = said["since_ms"] + round(said["seconds"] * 1000)
+                    self.record.gaps.append(Gap(said["since_ms"], until_ms))
+                    self._close_until_ms = max(self._close_until_ms, until_ms + round(CLOSE_FOR_S * 1000))
+        self._log_read = len(lines)
+
+    async def _see_the_rest(self) -> None:
+        detail = await self.observer.detail()
+        if not detail:
+            self.record.failing += 1
+        else:
+            self.record.last_detail = detail
+            self.record.oldest_wait_s = max(self.record.oldest_wait_s, detail["oldest_wanted_s"])
+            self.record.followed = detail["followed"]
+        other = await self.observer.look(self.plan.coins[1])
+        if self._delisted_ms is not None and other.asked_ms > self._delisted_ms + 90_000:
+            self.record.delisted_exact += any(is_exact(shown) for shown in other.shown.values())
+
+    async def _look_through_histories(self) -> None:
+        """Who drifted and was made exact again between two looks has it in the history."""
+        for found in self.record.found.values():
+            if found.found_ms is None:
+                for fact in await self.observer.history(found.change.user, COIN):
+                    at_ms = to_ms(fact["timestamp"])
+                    if fact["cause"] == "drift" and fact["state"] == "unsure" and at_ms >= found.change.at_ms - 2_000:
+                        found.found_ms, found.by = at_ms, "in the history"
+
+    async def _see_the_busiest(self) -> None:
+        writes = json.loads(await self.observer.get(f"{self.observer.venue.url}/_truth/activity", coin=COIN))["writes"]
+        prints = sum(writes.values()) / 2
+        stats = await self.observer.stats()
+        self.record.prints_per_s = prints / (stats["now_ms"] - stats["start_ms"]) * 1000
+        self.record.busiest = sorted(writes, key=lambda trader: -writes[trader])[:20]
+        self.record.busiest_share = writes[self.record.busiest[0]] / prints
+        assert self._look is not None
+        self.record.busiest_exact = sum(self._look.state(trader) == "exact" for trader in self.record.busiest)
