@@ -73,7 +73,9 @@ def explain(
         print_json(answer)
         return
     print_line(one_line(answer["signal"]))
-    _print_part(f"made by {answer['voters']} voters", answer["contributions"])
+    left_out = ", ".join(f"{count} {name}" for name, count in answer["left_out"].items())
+    title = f"made by {answer['voters']} voters" + (f"; without a vote: {left_out}" if left_out else "")
+    _print_part(title, answer["contributions"])
     if answer["previous"] is not None:
         print_line(f"\nbefore: {one_line(answer['previous'])}")
         _print_part("what changed", answer["changes"])

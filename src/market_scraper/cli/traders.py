@@ -92,8 +92,11 @@ def _answer(method: str, raw: str, verb: str, url: str | None, as_json: bool) ->
 def _print(trader: dict[str, Any]) -> None:
     from market_scraper.cli.printing import print_line, print_table
 
-    nested = ("positions", "performance", "score_detail", "position")
-    print_table(["field", "value"], [(key, value) for key, value in trader.items() if key not in nested])
+    nested = ("positions", "performance", "score_detail", "position", "class")
+    fields = [(key, value) for key, value in trader.items() if key not in nested]
+    if (classed := trader.get("class")) is not None:
+        fields += [("class", f"{classed['name']}: {classed['reason']}"), ("vote", classed["vote"])]
+    print_table(["field", "value"], fields)
     if trader.get("positions"):
         print_line("")
         columns = [

@@ -140,3 +140,32 @@ def test_wildcard_hosts_are_asked_on_loopback() -> None:
     assert base_url(Settings(api_host="0.0.0.0", api_port=9)) == "http://127.0.0.1:9"
     assert base_url(Settings(api_host="::", api_port=9)) == "http://[::1]:9"
     assert base_url(Settings(), "host:1/") == "http://host:1"
+
+
+def test_a_class_and_those_without_a_vote_are_said_in_words(
+    server: CannedServer, capsys: Capsys, monkeypatch: Patch
+) -> None:
+    reason = "traded 0 USD in a month (dormant: up to 0)"
+    classed = {"name": "dormant", "reason": reason, "vote": 0.0}
+    server.answers[f"GET /api/v1/traders/{ADDRESS}"] = (200, {"address": ADDRESS, "class": classed, "positions": []})
+    signal = {
+        "id": "0" * 24,
+        "timestamp": "2026-01-01T00:00:00Z",
+        "symbol": "BTC",
+        "recommendation": "BUY",
+        "confidence": 0.6,
+        "calibrated": False,
+        "net_exposure": 0.4,
+        "traders_long": 5,
+        "traders_short": 1,
+        "traders_flat": 0,
+        "coverage": 0.5,
+        "state": "live",
+    }
+    explained = {"signal": signal, "voters": 6, "contributions": [], "left_out": {"dormant": 3}, "previous": None}
+    server.answers[f"GET /api/v1/signals/{'0' * 24}/explain"] = (200, explained)
+
+    code, shown, _ = run(capsys, monkeypatch, "traders", "show", ADDRESS)
+    assert (code, f"dormant: {reason}" in shown) == (0, True)
+    code, told, _ = run(capsys, monkeypatch, "signals", "explain", "0" * 24)
+    assert (code, "made by 6 voters; without a vote: 3 dormant" in told) == (0, True)
