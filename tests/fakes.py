@@ -178,8 +178,10 @@ class FakeReporter:
         if detail is not None:
             self.detail = detail
 
-    def failed(self, reason: str, *, told: bool = False) -> None:
+    def failed(self, reason: str, *, told: bool = False, detail: Detail | None = None) -> None:
         self.said.append(reason)
+        if detail is not None:
+            self.detail = detail
 
     @property
     def turns(self) -> list[str]:

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from market_scraper.api.deps import ApiDeps, ApiState, State
+from market_scraper.api.ledger_metrics import ledger_families
 from market_scraper.api.position_counts import PositionCounts
 
 router = APIRouter()
@@ -77,6 +78,9 @@ class SystemCollector(Collector):
         unshown.add_metric([], hub.errors)
         yield unshown
         yield from _positions(deps, self._state.position_counts)
+        positions = deps.views.health.get("positions")
+        if positions is not None:
+            yield from ledger_families(positions.report.detail, deps.symbols)
 
 
 def _bus(deps: ApiDeps) -> Iterator[Metric]:

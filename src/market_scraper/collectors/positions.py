@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import structlog
 
 from market_scraper.collectors.asking import Asker
+from market_scraper.collectors.figures import Figures
 from market_scraper.collectors.markets import Listing
 from market_scraper.collectors.outbox import Outbox
 from market_scraper.collectors.tape_sockets import TapeSockets
@@ -27,7 +28,7 @@ from market_scraper.domain.values import Interval, Symbol
 from market_scraper.domain.watch import CoinWatch, Fact
 from market_scraper.ports.bus import Bus, Inbox
 from market_scraper.ports.clock import Clock
-from market_scraper.ports.reporting import Detail, Reporter
+from market_scraper.ports.reporting import Reporter
 from market_scraper.ports.sources import VenueHttp, VenueSockets
 from market_scraper.ports.stores import PositionReader
 
@@ -136,6 +137,15 @@ class _Life:
             on_facts=self._take,
             on_interval_ended=self._tell_soon,
         )
+        self._figures = Figures(
+            self._watches,
+            self._audits,
+            self._asker,
+            self._tape,
+            self._outbox,
+            clock,
+            weight_budget=rules.rest_weight_per_minute,
+        )
 
     async def follow(self, market: Market) -> None:
         """Watch a coin, taking up where the stored mark and rows stand."""
@@ -164,6 +174,7 @@ class _Life:
                 tasks.create_task(self._publish(), name="positions-publish")
                 tasks.create_task(self._tick(slots), name="positions-tick")
                 tasks.create_task(self._follow_bus(inbox, slots), name="positions-bus")
+                tasks.create_task(self._figures.take_census(), name="positions-census")
                 for i in range(ASKERS):
                     tasks.create_task(self._asker.run(), name=f"positions-ask-{i}")
         except asyncio.CancelledError:
@@ -188,14 +199,17 @@ class _Life:
                     since_ms=gap.since_ms,
                     seconds=(gap.until_ms - gap.since_ms) / 1000,
                 )
+                self._figures.gapped(fact.mark.symbol, gap)
                 self._asker.want_everyone(self._watches[fact.mark.symbol])
                 self._tell_soon()
             elif fact.cause is Cause.PRINT:
                 after = fact.after
                 dex = self._watches[after.symbol].market.dex
                 self._asker.seen(after.trader, dex, is_unknown=after.state is PositionState.UNKNOWN)
-            elif fact.cause is Cause.LATE:
-                self._asker.want(fact.after.trader, self._watches[fact.after.symbol].market.dex)
+            else:
+                self._figures.corrected(fact)
+                if fact.cause is Cause.LATE:
+                    self._asker.want(fact.after.trader, self._watches[fact.after.symbol].market.dex)
 
     def _tell_soon(self) -> None:
         self._tell_now.set()
@@ -231,7 +245,9 @@ class _Life:
                 self._told[symbol] = mark
                 batch.append(
                     TapeAdvanced(
-                        known_at_ms=max(now_ms, mark.watermark_ms), mark=mark, venue_offset_ms=self._tape.offset.ms
+                        known_at_ms=watch.ledger.known_at(max(now_ms, mark.watermark_ms)),
+                        mark=mark,
+                        venue_offset_ms=self._tape.offset.ms,
                     )
                 )
         return batch
@@ -247,6 +263,7 @@ class _Life:
             if now_s - reported_s >= REPORT_S:
                 reported_s = now_s
                 self._compare_minutes()
+                self._figures.look_at_windows()
                 self._report(slots)
             if now_s - learned_s >= LEARN_S:
                 learned_s = now_s
@@ -285,7 +302,7 @@ class _Life:
             return
         if market.is_delisted:
             self._delisted.add(market.symbol)
-            watch.halt(self._venue_now_ms())
+            self._halt(watch)
         else:
             self._delisted.discard(market.symbol)
 
@@ -296,9 +313,14 @@ class _Life:
         if self._asker.worth.hear_open_interest(context.symbol, context.open_interest * 10**watch.market.sz_decimals):
             self._asker.reweigh()
         if context.open_interest <= 0:
-            watch.halt(self._venue_now_ms())
+            self._halt(watch)
         elif watch.is_halted and context.symbol not in self._delisted:
             self._take(watch.resume(self._clock.now_ms()))
+
+    def _halt(self, watch: CoinWatch) -> None:
+        if not watch.is_halted:
+            self._figures.halted(watch.symbol)
+        watch.halt(self._venue_now_ms())
 
     def _compare_minutes(self) -> None:
         for symbol, audit in self._audits.items():
@@ -329,37 +351,10 @@ class _Life:
             if not watch.is_halted
             and (watch.tape.watermark_ms is None or now_ms - watch.tape.watermark_ms > self._rules.exact_max_age_ms)
         ]
+        detail = self._figures.detail(slots)
         if late:
-            self._reporter.failed(f"the tape stands still: {', '.join(late)}")
+            self._reporter.failed(f"the tape stands still: {', '.join(late)}", detail=detail)
         elif (reason := self._asker.failing) is not None:
-            self._reporter.failed(f"accounts: {reason}", told=self._asker.told)
+            self._reporter.failed(f"accounts: {reason}", told=self._asker.told, detail=detail)
         else:
-            self._reporter.ok(self._detail(slots))
-
-    def _detail(self, slots: UserSlots) -> Detail:
-        planner = self._asker.planner
-        detail: dict[str, float | int | str | None] = {
-            "sockets": self._tape.connected,
-            "followed": len(planner),
-            "wanted": planner.wanted,
-            "asked": planner.asked,
-            "oldest_wanted_s": round(planner.oldest_wanted_s(self._clock.monotonic()), 1),
-            "questions_wanted": planner.counts.wanted,
-            "questions_audit": planner.counts.audits,
-            "user_slots": len(slots.traders),
-            "facts_merged": self._outbox.merged,
-        }
-        for symbol, watch in self._watches.items():
-            tape, ledger, audit = watch.tape.counts, watch.ledger.counts, self._audits[symbol]
-            detail |= {
-                f"{symbol}_prints": tape.prints,
-                f"{symbol}_duplicates": tape.duplicates,
-                f"{symbol}_late": tape.late,
-                f"{symbol}_gaps": tape.gaps,
-                f"{symbol}_joined": ledger.joined,
-                f"{symbol}_confirmed": ledger.confirmed,
-                f"{symbol}_drift": ledger.drift,
-                f"{symbol}_minutes_compared": audit.compared,
-                f"{symbol}_suspected_gaps": audit.mismatches,
-            }
-        return detail
+            self._reporter.ok(detail)

@@ -51,6 +51,10 @@ class Worth:
             self._open_lots[symbol] = lots
         return is_first
 
+    def open_lots(self, symbol: Symbol) -> float | None:
+        """The coin's open interest, each contract once, in lots; None while it was never told."""
+        return self._open_lots.get(symbol)
+
     @property
     def ranked(self) -> Iterable[Address]:
         """Everyone on the newest leaderboard."""

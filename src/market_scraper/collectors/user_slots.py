@@ -20,6 +20,7 @@ class UserSlots:
         self._socket: VenueSocket | None = None
         self._stack = AsyncExitStack()
         self.traders: tuple[Address, ...] = ()
+        self.answers = 0  # pushed so far
 
     async def __aenter__(self) -> Self:
         await self._stack.__aenter__()
@@ -46,4 +47,5 @@ class UserSlots:
 
     def _hear(self, heard: Heard) -> None:
         if isinstance(heard, AccountHeard):
+            self.answers += 1
             self._on_snapshot(heard.snapshot)

@@ -91,7 +91,9 @@ class LedgerCounts:
     drift: int = 0
     odd: int = 0
     refused: Counter[str] = field(default_factory=Counter)
-    offsets_ms: Counter[int] = field(default_factory=Counter)  # where in the window matches fall, in 250 ms steps
+    offsets_ms: Counter[int] = field(default_factory=Counter)  # where in the window cuts fall, in 250 ms steps
+    placed: int = 0  # cuts in it: those that are known to a tenth of the window
+    at_edge: int = 0  # of these, in the window's outer tenth
 
 
 class Answer(msgspec.Struct, frozen=True, gc=False):
@@ -144,6 +146,11 @@ class CoinLedger:
         book = self._books.get(trader)
         return book is not None and book.state is PositionState.EXACT and book.epoch_ms == self._epoch_ms
 
+    def known_at(self, now_ms: int) -> int:
+        """When something of this coin that is told now counts as known: never falling, though our clock goes back."""
+        self._known_ms = max(self._known_ms, now_ms)
+        return self._known_ms
+
     def rate_prior(self, watermark_ms: int) -> tuple[float, float]:
         """(shape, watched seconds) of the Gamma prior of change rates: everyone's mean; the shape is RATE_SHAPE."""
         changes = sum(book.changes for book in self._books.values())
@@ -158,7 +165,7 @@ class CoinLedger:
         self._gaps = list(gaps)
         for position in positions:
             self._version = max(self._version, position.version)
-            self._known_ms = max(self._known_ms, position.t_ms)
+            self._known_ms = max(self._known_ms, position.t_ms, position.version // 1000)
             lots = position.lots
             cost = None
             if lots is not None and position.entry_px is not None:
@@ -437,11 +444,23 @@ class CoinLedger:
         book.because = book.doubt = book.since_ms = None
         book.confirmed_ms = answer.time_ms
         matching = [cut_ms for cut_ms, net in cuts if answer.lots - net == base]
-        if len(allowed) > 1:
-            for cut_ms in matching:
-                self.counts.offsets_ms[(cut_ms - answer.time_ms) // 250 * 250] += 1
+        if len(matching) == 1 and len(allowed) > 1:
+            self._note_place(matching[0], cuts, answer)
         self._take_terms(book, answer, matching)
         return "exact"
+
+    def _note_place(self, cut_ms: int, cuts: list[tuple[int, int]], answer: Answer) -> None:
+        """Count where the answer's cut fell: between the block that it holds and the next one, which it does not.
+
+        Only where the two are close does it say anything of the window.
+        """
+        end_ms = next((t_ms for t_ms, _ in cuts if t_ms > cut_ms), answer.time_ms + self._window_ms)
+        if (end_ms - cut_ms) * 5 > self._window_ms:
+            return
+        offset_ms = (cut_ms + end_ms) // 2 - answer.time_ms
+        self.counts.offsets_ms[offset_ms // 250 * 250] += 1
+        self.counts.placed += 1
+        self.counts.at_edge += abs(offset_ms) * 10 >= self._window_ms * 9
 
     def _cuts(self, book: Book, answer: Answer) -> list[tuple[int, int]]:
         """(cut, net there) for the window's beginning and for each of the trader's blocks in it."""
@@ -530,13 +549,7 @@ class CoinLedger:
     def _fact(
         self, book: Book, before: int | None, cause: Cause, px: float | None, known_at_ms: int
     ) -> PositionChanged:
-        # Never before it was true, never falling.
-        known_ms = self._known_ms
-        if known_at_ms > known_ms:
-            known_ms = known_at_ms
-        if book.t_ms > known_ms:
-            known_ms = book.t_ms
-        self._known_ms = known_ms
+        known_ms = self.known_at(max(known_at_ms, book.t_ms))
         version = self._version + 1
         if known_ms * 1000 > version:
             version = known_ms * 1000

@@ -40,6 +40,7 @@ class CoinWatch:
         self._prior = (RATE_SHAPE, 480.0) if mark is None else (mark.rate_shape, mark.rate_watch_s)
         if mark is not None:
             self.ledger.restore(positions, mark.gaps, mark.epoch_ms)
+            self.ledger.known_at(mark.watermark_ms)
 
     @property
     def symbol(self) -> Symbol:
@@ -126,7 +127,7 @@ class CoinWatch:
     def _gapped(self, gap: TapeGap, known_at_ms: int) -> TapeGapped:
         mark = self.mark()
         assert mark is not None, "a gap has a watermark"
-        return TapeGapped(known_at_ms=max(known_at_ms, gap.until_ms), mark=_at_gap(mark, gap))
+        return TapeGapped(known_at_ms=self.ledger.known_at(max(known_at_ms, gap.until_ms)), mark=_at_gap(mark, gap))
 
     def _judge(self, known_at_ms: int) -> list[Fact]:
         watermark = self.tape.watermark_ms

@@ -14,6 +14,9 @@ class Reporter(Protocol):
         """Say that data came or work was done now; `detail` replaces what was shown before, None keeps it."""
         ...
 
-    def failed(self, reason: str, *, told: bool = False) -> None:
-        """Say what does not work; it stands until the next `ok`. `told`: the log has it already, from the source."""
+    def failed(self, reason: str, *, told: bool = False, detail: Detail | None = None) -> None:
+        """Say what does not work; it stands until the next `ok`. `told`: the log has it already, from the source.
+
+        `detail` as with `ok`: figures are looked at most when something fails.
+        """
         ...

@@ -49,8 +49,10 @@ class Reporter:
         if is_news:
             self._note_change()
 
-    def failed(self, reason: str, *, told: bool = False) -> None:
+    def failed(self, reason: str, *, told: bool = False, detail: Detail | None = None) -> None:
         self._errors += 1
+        if detail is not None:
+            self._detail = dict(detail)
         if self._reason is None:
             self._failing_since_ms = self._clock.now_ms()
         if not told and not self._logged:
