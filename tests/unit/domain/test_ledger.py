@@ -313,3 +313,52 @@ def test_sizes_of_all_traders_move_by_nothing_in_sum() -> None:
     facts = book.prints(print_(100, ANN, BOB, 7), print_(200, BOB, CAT, 9), print_(200, CAT, ANN, 1))
     last = {f.after.trader: f.after.net_lots for f in facts}
     assert sum(last.values()) == 0
+
+
+# -- what is counted of it -----------------------------------------------------------------------------------------
+
+
+def test_a_cut_between_two_close_blocks_is_placed_in_the_window() -> None:
+    book = exact_at(0)
+    for t_ms in (19_000, 19_300, 19_600):
+        book.prints(print_(t_ms, ANN, BOB, 1))
+    assert book.answered(answer(ANN, 20_000, 2))[0] == "exact"  # after the block at 19,300, before that at 19,600
+    counts = book.ledger.counts
+    assert (counts.placed, counts.at_edge, dict(counts.offsets_ms)) == (1, 0, {-750: 1})
+
+
+def test_cuts_in_the_outer_tenth_of_the_window_are_counted_on_both_sides() -> None:
+    book = exact_at(0)
+    for t_ms in (18_050, 18_100, 21_850, 21_900):
+        book.prints(print_(t_ms, ANN, BOB, 1))
+    book.answered(answer(ANN, 20_000, 1))  # between 18,050 and 18,100
+    assert (book.ledger.counts.placed, book.ledger.counts.at_edge) == (1, 1)
+    book.prints(print_(28_000, ANN, BOB, 1), print_(31_850, ANN, BOB, 1), print_(31_900, ANN, BOB, 1))
+    book.answered(answer(ANN, 30_000, 6))  # between 31,850 and 31,900
+    assert (book.ledger.counts.placed, book.ledger.counts.at_edge) == (2, 2)
+
+
+def test_a_quiet_traders_answer_says_nothing_of_the_window() -> None:
+    """One block in the window: the cut lies somewhere before it, up to four seconds wide. That is no edge."""
+    book = exact_at(0)
+    book.prints(print_(20_500, ANN, BOB, 1))
+    assert book.answered(answer(ANN, 20_000, 0))[0] == "exact"
+    assert (book.ledger.counts.placed, book.ledger.counts.at_edge) == (0, 0)
+
+
+def test_a_size_that_fits_at_two_places_is_not_placed() -> None:
+    book = exact_at(0)
+    book.prints(print_(19_900, ANN, BOB, 1), print_(20_000, BOB, ANN, 1), print_(20_100, ANN, BOB, 1))
+    assert book.answered(answer(ANN, 20_000, 1))[0] == "exact"
+    assert book.ledger.counts.placed == 0
+
+
+def test_what_is_known_when_never_falls_though_our_clock_goes_back_over_a_restart() -> None:
+    book = Book()
+    (ahead, _) = book.ledger.count(Advance(fresh=(print_(5_000, ANN, BOB, 1),)), known_at_ms=900_000)
+    again = CoinLedger(BTC)
+    again.restore([ahead.after], [], 0)
+    assert again.known_at(6_000) == ahead.known_at_ms == 900_000
+    (fact, _) = again.count(Advance(fresh=(print_(6_000, ANN, BOB, 1),)), known_at_ms=6_000)
+    assert fact.known_at_ms == 900_000
+    assert fact.after.version > ahead.after.version
