@@ -12,7 +12,7 @@ import json
 import random
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 import uvicorn
@@ -36,7 +36,7 @@ from market_scraper.domain.events import (
 from market_scraper.domain.market import Market, MarketContext
 from market_scraper.domain.positions import Cause, Position, PositionState, TapeMark
 from market_scraper.domain.signals import Signal, SignalState
-from market_scraper.domain.traders import Inference, LeaderboardRow, Performance, RatedTrader
+from market_scraper.domain.traders import Choice, Inference, LeaderboardRow, Performance, RatedTrader
 from market_scraper.domain.values import Address, Recommendation, Symbol
 from market_scraper.event_bus.memory import MemoryBus
 from market_scraper.event_bus.numbers import reserve_in_memory
@@ -55,7 +55,12 @@ def rated(trader: Address, rng: random.Random, *, tracked: bool) -> RatedTrader:
     window = Performance(rng.gauss(0, 20_000), rng.gauss(0, 0.5), rng.lognormvariate(12, 3))
     return RatedTrader(
         row=LeaderboardRow(
-            trader=trader, account_value=rng.lognormvariate(13, 2), day=window, week=window, month=window, all_time=window
+            trader=trader,
+            account_value=rng.lognormvariate(13, 2),
+            day=window,
+            week=window,
+            month=window,
+            all_time=window,
         ),
         score=rng.uniform(50, 105),
         parts={"month_roi": 5.0},
@@ -95,9 +100,7 @@ def fact(trader: Address, t_ms: int, version: int, rng: random.Random) -> Positi
 
 def mark(t_ms: int) -> TapeAdvanced:
     """The tape is whole up to `t_ms`."""
-    return TapeAdvanced(
-        known_at_ms=t_ms, mark=TapeMark(symbol=BTC, watermark_ms=t_ms, epoch_ms=0), venue_offset_ms=0
-    )
+    return TapeAdvanced(known_at_ms=t_ms, mark=TapeMark(symbol=BTC, watermark_ms=t_ms, epoch_ms=0), venue_offset_ms=0)
 
 
 def opening(traders: list[Address], tracked: int, now_ms: int, rng: random.Random) -> list[Event]:
@@ -179,16 +182,21 @@ def bare_app() -> FastAPI:
 @asynccontextmanager
 async def served_bare(app: FastAPI) -> AsyncIterator[int]:
     """Serve the bare application with the same server and settings."""
-    server = uvicorn.Server(
-        uvicorn.Config(app, port=0, log_config=None, access_log=False, server_header=False, loop="none")
-    )
-    server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
-    task = asyncio.create_task(server.serve())
-    while not server.started:
-        await asyncio.sleep(0.01)
-    yield server.servers[0].sockets[0].getsockname()[1]
-    server.should_exit = True
-    await task
+    config = uvicorn.Config(app, log_config=None, access_log=False, server_header=False, loop="none", lifespan="off")
+    config.load()
+    loop = asyncio.get_running_loop()
+    state = uvicorn.server.ServerState()
+
+    def protocol() -> asyncio.Protocol:
+        return config.http_protocol_class(config=config, server_state=state, app_state={})  # type: ignore[call-arg,operator]
+
+    server = await loop.create_server(protocol, "127.0.0.1", 0)
+    async with server:
+        yield int(server.sockets[0].getsockname()[1])
+
+
+def _rate_nobody(_rows: Sequence[LeaderboardRow], _choices: Mapping[Address, Choice]) -> list[RatedTrader]:
+    return []  # ratings come as events here
 
 
 async def main(count: int) -> None:
@@ -197,7 +205,7 @@ async def main(count: int) -> None:
     traders = made.addresses(count)
     store, bus = MemoryRepository(), MemoryBus(reserve_in_memory())
     async with bus:
-        views = LiveViews(clock, rate=lambda rows, choices: [])
+        views = LiveViews(clock, rate=_rate_nobody)
         async with views.following(bus, store, (BTC,)) as inbox:
             for event in opening(traders, min(TRACKED, count), clock.now_ms(), rng):
                 views.apply(event)

@@ -8,10 +8,11 @@ from fastapi import Depends
 from prometheus_client import CollectorRegistry
 from starlette.requests import HTTPConnection
 
+from market_scraper.api.boards import Boards
 from market_scraper.api.hub import Hub
 from market_scraper.api.position_counts import PositionCounts
 from market_scraper.api.prepared import Prepared
-from market_scraper.api.snapshots import Snapshots
+from market_scraper.api.snapshots import Line, Snapshots
 from market_scraper.domain.claims import EXACT_MAX_AGE_MS
 from market_scraper.domain.classes import Classifier
 from market_scraper.domain.values import Symbol
@@ -20,7 +21,6 @@ from market_scraper.ports.clock import Clock
 from market_scraper.ports.operations import Operations
 from market_scraper.ports.stores import Store
 from market_scraper.ports.views import Views
-from market_scraper.schemas.traders import TraderSummary
 
 CONNECTORS = ("hyperliquid", "leaderboard", "candles", "positions")
 """Listed even while nobody runs them."""
@@ -55,7 +55,8 @@ class ApiState:
 
     deps: ApiDeps
     hub: Hub
-    trader_lists: Snapshots[TraderSummary]
+    trader_lists: Snapshots[Line]
+    boards: Boards
     prepared: Prepared
     registry: CollectorRegistry  # of this application alone: two in one process do not meet
     position_counts: PositionCounts

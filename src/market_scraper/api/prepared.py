@@ -23,11 +23,17 @@ Question = tuple[str, bytes]
 
 
 class Reusable(Answer):
-    """An answer that holds for others too: while `still_true()` says so, or for MAX_AGE_S without one."""
+    """An answer that holds for others too: while `still_true()` says so, or for MAX_AGE_S without one.
 
-    def __init__(self, body: bytes, still_true: Callable[[], bool] | None = None) -> None:
+    `made_at_s` is when what it is made of was true (monotonic seconds of the program's clock); None = now.
+    """
+
+    def __init__(
+        self, body: bytes, still_true: Callable[[], bool] | None = None, *, made_at_s: float | None = None
+    ) -> None:
         super().__init__(body)
         self.still_true = still_true
+        self.made_at_s = made_at_s
 
 
 class Prepared:
@@ -49,7 +55,8 @@ class Prepared:
 
     def put(self, question: Question, answer: Reusable, now_s: float) -> None:
         """Keep an answer; the oldest goes when there are too many."""
-        self._answers[question] = (now_s, answer.still_true, bytes(answer.body))
+        made_at_s = now_s if answer.made_at_s is None else answer.made_at_s
+        self._answers[question] = (made_at_s, answer.still_true, bytes(answer.body))
         self._answers.move_to_end(question)
         while len(self._answers) > self._max:
             self._answers.popitem(last=False)

@@ -22,6 +22,7 @@ from market_scraper.api import (
     traders,
     websocket,
 )
+from market_scraper.api.boards import Boards
 from market_scraper.api.deps import ApiDeps, ApiState
 from market_scraper.api.hub import Hub
 from market_scraper.api.position_counts import PositionCounts
@@ -48,6 +49,7 @@ def create_app(deps: ApiDeps) -> FastAPI:
         deps=deps,
         hub=Hub(deps.bus, deps.views),
         trader_lists=Snapshots(),
+        boards=Boards(),
         prepared=Prepared(),
         registry=registry,
         position_counts=PositionCounts(),

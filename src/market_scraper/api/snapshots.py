@@ -11,6 +11,7 @@ import msgspec
 from market_scraper.api.cursors import Number, pack, unpack
 from market_scraper.api.errors import BadCursor
 from market_scraper.domain.errors import CursorExpired
+from market_scraper.schemas.traders import TraderSummary
 
 MAX_VERSIONS = 16
 """Kept at once, each at most some hundred items; the one longest unread goes first."""
@@ -22,6 +23,14 @@ class Page(msgspec.Struct, frozen=True, array_like=True):
     list_digest: str
     version: str
     offset: Number
+
+
+class Line(msgspec.Struct, frozen=True):
+    """One trader of a list, encoded once for all lists that show it."""
+
+    summary: TraderSummary
+    encoded: msgspec.Raw
+    is_open: bool  # has a position in the asked symbol, known or inferred
 
 
 Item = TypeVar("Item")

@@ -1,7 +1,6 @@
 """`/api/v1/traders`: who is tracked, and everything about anyone who is followed."""
 
 from collections.abc import Sequence
-from enum import StrEnum
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
@@ -9,42 +8,26 @@ from starlette.responses import Response
 
 from market_scraper.api import cursors
 from market_scraper.api.answers import ENCODER, Answer, describe
+from market_scraper.api.boards import Board, Sort
 from market_scraper.api.deps import ApiDeps, Deps, State
 from market_scraper.api.followed import (
     detail_at,
     detail_now,
-    is_open,
     must_be_followed,
-    position_now,
-    seen_class,
     summaries_at,
 )
 from market_scraper.api.guards import may_write
 from market_scraper.api.orders import performer, until_shown
 from market_scraper.api.params import AskedSymbol, AsOf, Cursor, Limit, PathAddress
 from market_scraper.api.prepared import PreparedRoute, Reusable
-from market_scraper.api.snapshots import Version
-from market_scraper.domain.classes import class_in
-from market_scraper.domain.positions import PositionState
+from market_scraper.api.snapshots import Line, Version
+from market_scraper.api.tracked_now import board_now, lines_of
 from market_scraper.domain.traders import Choice
 from market_scraper.domain.values import Address, Symbol
 from market_scraper.schemas import traders
 from market_scraper.schemas.times import moment
 
-STALE_MARGIN_MS = 1_000
-"""An exact claim so near its end is not prepared for others: the venue's clock may be this far from ours."""
-
 router = APIRouter(prefix="/api/v1/traders", tags=["traders"], default_response_class=Answer, route_class=PreparedRoute)
-
-
-class Sort(StrEnum):
-    """Order of the list: highest first, `address` alphabetically; those without a value come last."""
-
-    SCORE = "score"
-    ACCOUNT_VALUE = "account_value"
-    POSITION = "position"  # |size| in the asked symbol
-    PNL = "pnl"  # unrealized, in the asked symbol
-    ADDRESS = "address"
 
 
 @router.get(
@@ -76,21 +59,22 @@ async def tracked(
     if cursor is not None:
         version, page, following = state.trader_lists.next(digest, cursor, limit)
         return Answer(_list(page, version, symbol, following))
-    captured_ms, everyone = (
-        _summaries_now(deps, symbol, min_score, tag) if as_of is None else await summaries_at(deps, symbol, as_of)
-    )
+    if as_of is None:
+        board = board_now(state, symbol)
+    else:
+        captured_ms, everyone = await summaries_at(deps, symbol, as_of)
+        board = Board(lines_of(everyone), captured_ms=captured_ms, made_at_s=0.0, stays_true=False)
     matching = [
-        each
-        for each in everyone
-        if (min_score is None or (each.score is not None and each.score >= min_score))
-        and (tag is None or tag in each.tags)
-        and (has_position is None or is_open(each.position) is has_position)
+        line
+        for line in board.lines(sort)
+        if (min_score is None or (line.summary.score is not None and line.summary.score >= min_score))
+        and (tag is None or tag in line.summary.tags)
+        and (has_position is None or line.is_open is has_position)
     ]
-    _order(matching, sort)
-    version = Version(matching, captured_ms)
+    version = Version(matching, board.captured_ms)
     page, following = state.trader_lists.first(digest, version, limit)
     body = ENCODER.encode(_list(page, version, symbol, following))
-    return Reusable(body) if as_of is None and _stays_true(page, deps) else Answer(body)
+    return Reusable(body, made_at_s=board.made_at_s) if board.stays_true else Answer(body)
 
 
 @router.get(
@@ -140,68 +124,12 @@ async def _choose(deps: ApiDeps, address: Address, symbol: Symbol, choice: Choic
     return Answer(detail_now(deps, address, symbol))
 
 
-def _summaries_now(
-    deps: ApiDeps, symbol: Symbol, min_score: float | None, tag: str | None
-) -> tuple[int | None, list[traders.TraderSummary]]:
-    """Tracked traders, best first; those that the filters leave out anyway are not even looked up."""
-    view = deps.views.traders
-    may_be_seen = tag is None or class_in((tag,)) is not None
-    shown = [
-        traders.summary(
-            rated,
-            active=True,
-            position=position_now(deps, rated.row.trader, symbol),
-            name=seen_class(deps, rated, symbol),
-        )
-        for rated in view.tracked()
-        if (min_score is None or rated.score >= min_score) and (may_be_seen or tag in rated.tags)
-    ]
-    return view.captured_at_ms, shown
-
-
-def _list(
-    page: Sequence[traders.TraderSummary],
-    version: Version[traders.TraderSummary],
-    symbol: Symbol,
-    following: str | None,
-) -> traders.TraderList:
-    return traders.TraderList(
-        traders=list(page),
+def _list(page: Sequence[Line], version: Version[Line], symbol: Symbol, following: str | None) -> traders.EncodedList:
+    return traders.EncodedList(
+        traders=[line.encoded for line in page],
         total=len(version.items),
         count=len(page),
         symbol=symbol,
         captured_at=moment(version.captured_ms),
         next_cursor=following,
-    )
-
-
-def _order(summaries: list[traders.TraderSummary], sort: Sort) -> None:
-    def value(each: traders.TraderSummary) -> float | None:
-        match sort:
-            case Sort.SCORE:
-                return each.score
-            case Sort.ACCOUNT_VALUE:
-                return each.account_value
-            case Sort.POSITION:
-                return None if each.position is None or each.position.size is None else abs(each.position.size)
-            case Sort.PNL:
-                return None if each.position is None else each.position.unrealized_pnl
-            case Sort.ADDRESS:
-                return 0.0
-
-    def key(each: traders.TraderSummary) -> tuple[bool, float, str]:
-        ranked = value(each)
-        return ranked is None, 0.0 if ranked is None else -ranked, each.address
-
-    summaries.sort(key=key)
-
-
-def _stays_true(page: Sequence[traders.TraderSummary], deps: ApiDeps) -> bool:
-    """Whether every exact claim holds as long as a prepared answer may be given again."""
-    oldest = moment(deps.clock.now_ms() - deps.exact_max_age_ms + STALE_MARGIN_MS)
-    return all(
-        each.position is None
-        or each.position.state is not PositionState.EXACT
-        or (each.position.as_of is not None and each.position.as_of > oldest)
-        for each in page
     )

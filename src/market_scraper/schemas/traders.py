@@ -34,6 +34,12 @@ class TraderList(msgspec.Struct, frozen=True, kw_only=True):
     next_cursor: str | None
 
 
+class EncodedList(TraderList, frozen=True, kw_only=True):
+    """A `TraderList` whose lines are encoded already."""
+
+    traders: list[msgspec.Raw]  # type: ignore[assignment]
+
+
 class Performance(msgspec.Struct, frozen=True, kw_only=True):
     """One window of the leaderboard."""
 
