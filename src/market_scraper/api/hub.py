@@ -18,6 +18,10 @@ from market_scraper.ports.views import Views
 RING = {Channel.TRADERS: 20_000, Channel.SIGNALS: 5_000}
 """Messages kept for those who come back, by channel; at 200 changes/s that is more than a minute and a half."""
 
+RATINGS_KEPT = 60_000
+"""A pull of the leaderboard rates 47,000 traders, an hour after the last one. On a quiet coin twenty thousand messages
+reach back for days, and with them would as many pulls: who comes back from before the last one is told of a gap."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -50,14 +54,20 @@ class Seat(msgspec.Struct, frozen=True, kw_only=True):
 class Ring:
     """The newest messages of one channel, and from which number on it has all of them."""
 
-    def __init__(self, size: int) -> None:
-        self._messages: deque[Message] = deque(maxlen=size)
+    def __init__(self, size: int, ratings: int = RATINGS_KEPT) -> None:
+        self._messages: deque[Message] = deque()
+        self._size = size
+        self._most_ratings = ratings
+        self._ratings = 0
         self.whole_after_seq = 0
 
     def add(self, message: Message) -> None:
-        if len(self._messages) == self._messages.maxlen:
-            self.whole_after_seq = self._messages[0].seq
         self._messages.append(message)
+        self._ratings += message.ratings_held
+        while len(self._messages) > self._size or self._ratings > self._most_ratings:
+            gone = self._messages.popleft()
+            self._ratings -= gone.ratings_held
+            self.whole_after_seq = gone.seq
 
     def after(self, seq: int) -> list[Message]:
         """Messages with a higher number, oldest first; walks back, for most who come back were away briefly."""

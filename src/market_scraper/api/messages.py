@@ -65,6 +65,11 @@ class Message:
         self._ratings = ratings  # those of the slice that are told
         self._text: str | None = None
 
+    @property
+    def ratings_held(self) -> int:
+        """How many traders' ratings it keeps in memory: any of them may be asked for."""
+        return len(self._event.traders) if isinstance(self._event, TradersRated) else 0
+
     def text(self) -> str:
         """The frame as it is sent."""
         if self._text is None:
@@ -116,8 +121,10 @@ def message_of(seq: int, event: Event, views: Views) -> Message | None:
         case TradersRated():
             tracked = [rated for rated in event.traders if rated.tracked]
             return Message(seq, Channel.TRADERS, event, tracked=bool(tracked), ratings=tracked)
-        case SignalGenerated():
-            return Message(seq, Channel.SIGNALS, event, symbol=event.signal.symbol)
+        case SignalGenerated(signal=signal):
+            # Nobody is sent the contributions: of thousands of kept messages they would be most of the memory.
+            shown = msgspec.structs.replace(event, signal=msgspec.structs.replace(signal, contributions=()))
+            return Message(seq, Channel.SIGNALS, shown, symbol=signal.symbol)
         case _:
             return None
 

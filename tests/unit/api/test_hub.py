@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from market_scraper.api.hub import Hub, Wanted
+from market_scraper.api.hub import Hub, Ring, Wanted
 from market_scraper.api.mailbox import Mailbox
 from market_scraper.api.messages import Channel, Message
 from market_scraper.domain.events import Event, SignalGenerated, TradersRated
+from market_scraper.domain.values import Address
 from market_scraper.event_bus.memory import MemoryBus
 from market_scraper.event_bus.numbers import reserve_in_memory
 from market_scraper.ports.bus import Envelope
@@ -33,6 +34,11 @@ def make_hub(**rings: int) -> Hub:
 
 def show(hub: Hub, seq: int, event: Event | None = None) -> None:
     hub.show(Envelope(seq, "BTC", changed(position(ANN)) if event is None else event))
+
+
+def pull(*traders: Address) -> TradersRated:
+    rows = tuple(rated(trader) for trader in traders)
+    return TradersRated(known_at_ms=NOW_MS, captured_at_ms=NOW_MS, part=0, parts=1, traders=rows)
 
 
 def read(mailbox: Mailbox) -> list[Any]:
@@ -132,6 +138,30 @@ def test_a_resume_is_complete_or_a_gap(seqs: list[int], ring: int, last: int) ->
             assert last > max(seqs, default=0) or (evicted and last < evicted[-1])
         else:
             assert [m.seq for m in seat.missed] == wanted
+
+
+def test_kept_pulls_of_the_leaderboard_are_few_however_few_other_messages_come() -> None:
+    ring = Ring(100, ratings=5)
+    pulls = {seq: pull(ANN, BOB) for seq in (2, 4, 6, 8)}
+    for seq in range(1, 9):
+        event = pulls.get(seq, changed(position(ANN)))
+        ring.add(Message(seq, Channel.TRADERS, event))
+
+    assert [m.seq for m in ring.after(0)] == [5, 6, 7, 8]
+    assert ring.whole_after_seq == 4
+
+
+def test_a_kept_signal_does_not_hold_its_contributions() -> None:
+    hub = make_hub()
+    with hub.seat(Wanted(channel=Channel.SIGNALS)) as seat:
+        event = SignalGenerated(known_at_ms=NOW_MS, signal=signal())
+        assert event.signal.contributions
+        show(hub, 1, event)
+        (_, [message]) = seat.mailbox.take(1)
+    kept = message._event
+    assert isinstance(kept, SignalGenerated)
+    assert kept.signal.contributions == ()
+    assert hub.recent_signals.get(event.signal.id) == event.signal  # `explain` shows them before they are stored
 
 
 def test_a_slow_reader_loses_its_own_oldest_and_is_told_how_many() -> None:
