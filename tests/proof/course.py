@@ -35,6 +35,15 @@ class Sample:
     nearly_sure: tuple[float, float]
 
 
+@dataclass(frozen=True)
+class Holder:
+    """One trader at a gap's end: |size| as known and as it truly was, and how often it trades."""
+
+    known: float
+    true: float
+    prints_per_s: float
+
+
 @dataclass
 class Gap:
     """One stretch that nobody heard, as the server tells it, and the first look after it."""
@@ -42,7 +51,7 @@ class Gap:
     since_ms: int
     until_ms: int
     doubts: list[tuple[float, bool]] = field(default_factory=list)  # told, and whether the size had changed
-    known_sizes: list[tuple[float, float]] = field(default_factory=list)  # |size| as known, and as it truly was
+    holders: list[Holder] = field(default_factory=list)
 
 
 @dataclass
@@ -210,7 +219,7 @@ class Course:
             ]
         for gap in self.record.gaps:
             if not gap.doubts:
-                self._first_look_after(gap, look)
+                await self._first_look_after(gap, look)
         for change in self.observer.changes:
             key = change.user, change.at_ms
             if change.coin == COIN and change.cause == "settlement" and key not in self.record.found:
@@ -222,7 +231,7 @@ class Course:
             if found.found_ms is None and shown is not None and shown.because == "drift":
                 found.found_ms, found.by = look.asked_ms, "shown unsure"
 
-    def _first_look_after(self, gap: Gap, look: Look) -> None:
+    async def _first_look_after(self, gap: Gap, look: Look) -> None:
         for trader, shown in look.shown.items():
             if shown.state != "unsure" or shown.because != "gap" or shown.doubt is None or shown.since is None:
                 continue
@@ -230,12 +239,22 @@ class Course:
                 true = look.true.get(trader, 0.0)
                 gap.doubts.append((shown.doubt, shown.size != true))
         if gap.doubts:
-            gap.known_sizes = [
-                (abs(shown.size), abs(look.true.get(trader, 0.0)))
-                for trader, shown in look.shown.items()
-                if shown.size is not None
+            writes = await self._writes()
+            run_s = (look.asked_ms - self._start_ms) / 1000
+            gap.holders = [
+                Holder(
+                    known=0.0 if (said := look.shown.get(trader)) is None else abs(said.size or 0.0),
+                    true=abs(look.newest_true.get(trader, 0.0)),
+                    prints_per_s=count / run_s,
+                )
+                for trader, count in writes.items()
             ]
-            gap.known_sizes += [(0.0, abs(size)) for t, size in look.newest_true.items() if look.state(t) == "unknown"]
+
+    async def _writes(self) -> dict[str, int]:
+        """How often each trader's position was written so far: hardly more than once a print."""
+        url = f"{self.observer.venue.url}/_truth/activity"
+        writes: dict[str, int] = json.loads(await self.observer.get(url, coin=COIN))["writes"]
+        return writes
 
     def _read_log(self) -> None:
         """The server tells each gap in its log."""
@@ -271,7 +290,7 @@ class Course:
                         found.found_ms, found.by = at_ms, "in the history"
 
     async def _see_the_busiest(self) -> None:
-        writes = json.loads(await self.observer.get(f"{self.observer.venue.url}/_truth/activity", coin=COIN))["writes"]
+        writes = await self._writes()
         prints = sum(writes.values()) / 2
         stats = await self.observer.stats()
         self.record.prints_per_s = prints / (stats["now_ms"] - stats["start_ms"]) * 1000

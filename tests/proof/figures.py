@@ -74,18 +74,24 @@ def nearly_sure_within(seconds: float, samples: list[Sample], gap: Gap, started_
     return max((s.nearly_sure[1] for s in samples if end_s <= s.at_s <= end_s + seconds), default=0.0)
 
 
-def seconds_of_sweep(share: float, gap: Gap, weight_per_minute: int) -> float:
+def seconds_of_sweep(share: float, gap: Gap, weight_per_minute: int, *, answers_suffice: bool = False) -> float:
     """When a sweep by known |size| would have that share of it exact again.
 
     It asks one after the other at the budget's pace, begins when an answer's window lies behind the gap, and its
-    last answer is judged when the watermark has passed that one's window.
+    last answer is judged when the watermark has passed that one's window. Who trades in an answer's window (as
+    likely as its rate says) has several bases left, and waits for the next round; with `answers_suffice` nobody does,
+    which no collector can reach.
     """
-    known = sorted(gap.known_sizes, key=lambda each: -each[0])
-    goal = share * sum(true for _, true in known)
+    ranked = sorted(gap.holders, key=lambda holder: -holder.known)
+    goal = share * sum(holder.true for holder in ranked)
+    left = [holder.true for holder in ranked]
     sure, asked = 0.0, 0
-    for _, true in known:
-        sure, asked = sure + true, asked + 1
-        if sure >= goal:
-            break
+    while sure < goal and asked < 10 * len(ranked):
+        for at, holder in enumerate(ranked):
+            quiet = 1.0 if answers_suffice else math.exp(-holder.prints_per_s * 2 * WINDOW_MS / 1000)
+            sure, left[at] = sure + left[at] * quiet, left[at] * (1 - quiet)
+            asked += 1
+            if sure >= goal:
+                break
     pace_s = 60.0 * QUESTION_WEIGHT / weight_per_minute
     return 2 * WINDOW_MS / 1000 + asked * pace_s + WINDOW_MS / 1000 + WATERMARK_BEHIND_S

@@ -51,9 +51,10 @@ def _of_gap(gap: Gap, record: Record) -> str:
     started_ms = record.started_ms
     took_s = figures.seconds_to(0.9, record.samples, gap, started_ms)
     sweep_s = figures.seconds_of_sweep(0.9, gap, WEIGHT_PER_MINUTE)
+    ideal_s = figures.seconds_of_sweep(0.9, gap, WEIGHT_PER_MINUTE, answers_suffice=True)
     sure = figures.nearly_sure_within(60, record.samples, gap, started_ms)
     return (
         f"gap of {(gap.until_ms - gap.since_ms) / 1000:.1f} s at {(gap.since_ms - started_ms) / 1000:.0f} s: "
-        f"90 % of |size| exact after {took_s:.0f} s (sweep {sweep_s:.0f} s); "
+        f"90 % of |size| exact after {took_s:.0f} s (sweep {sweep_s:.0f} s, if each answer sufficed {ideal_s:.0f} s); "
         f"exact or nearly sure within 60 s: {sure:.3f}"
     )
