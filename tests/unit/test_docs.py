@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 from market_scraper import cli
 from market_scraper.config import Configuration, Settings, read
 from market_scraper.config.settings import NAMES
+from market_scraper.schemas import ledger_figures
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted(
@@ -89,3 +90,15 @@ def test_the_readme_shows_the_two_commands_and_the_version_s_changes_are_told() 
     assert "pip install uv && uv run market-scraper demo" in readme
     assert "pip install uv && uv run pytest" in readme
     assert "## Unreleased" in (ROOT / "CHANGELOG.md").read_text()
+
+
+@pytest.mark.parametrize("figure", [*ledger_figures.COMPONENT, *ledger_figures.COIN], ids=lambda figure: figure.name)
+def test_every_figure_of_the_positions_collector_is_documented_with_its_metric(figure: ledger_figures.Figure) -> None:
+    metric = f"market_scraper_{figure.metric}{'_total' if figure.rises else ''}" if figure.metric else ""
+    label = "" if figure.label is None else f'{{{figure.label[0]}="{figure.label[1]}"}}'
+    row = (
+        f"| `{figure.name}` | {figure.says} | `{metric}{label}` |"
+        if metric
+        else f"| `{figure.name}` | {figure.says} | |"
+    )
+    assert row in (ROOT / "docs/architecture/connectors.md").read_text().splitlines()

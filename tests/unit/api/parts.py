@@ -21,6 +21,7 @@ from market_scraper.event_bus.memory import MemoryBus
 from market_scraper.event_bus.numbers import reserve_in_memory
 from market_scraper.ports.clock import Clock
 from market_scraper.ports.operations import Operations
+from market_scraper.ports.reporting import Detail
 from market_scraper.ports.stores import PositionRow, Row, ScoreRow, SignalRow, Store
 from market_scraper.ports.views import ComponentHealth, PositionNow
 from market_scraper.runtime.clock import ScaledClock
@@ -243,7 +244,15 @@ class FakeHealth:
         self.says = {"store": True, "bus": True}
         self.status = "healthy"
 
-    def put(self, name: str, *, running: bool = True, status: str = "healthy", reason: str | None = None) -> None:
+    def put(
+        self,
+        name: str,
+        *,
+        running: bool = True,
+        status: str = "healthy",
+        reason: str | None = None,
+        detail: Detail | None = None,
+    ) -> None:
         report = ComponentReported(
             known_at_ms=NOW_MS,
             name=name,
@@ -254,7 +263,7 @@ class FakeHealth:
             errors=2,
             reason=reason,
             failing_since_ms=None if reason is None else NOW_MS - 9_000,
-            detail={"sockets": 3},
+            detail={"sockets": 3} if detail is None else dict(detail),
         )
         self.known[name] = ComponentHealth(name, "connector", status, 1.5, report)
 

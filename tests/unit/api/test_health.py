@@ -1,5 +1,6 @@
 """Health and connectors: the truth about the data's age, and orders."""
 
+from market_scraper.schemas.ledger_figures import COIN, COMPONENT
 from tests.unit.api.parts import World, full_world
 
 
@@ -85,3 +86,29 @@ async def test_metrics_tell_of_components_positions_and_answers() -> None:
     assert 'market_scraper_coverage_ratio{symbol="BTC"} 0.25' in text
     assert 'route="/api/v1/traders/{address}",status="400"' in text
     assert "0x12" not in text
+
+
+async def test_metrics_tell_of_the_ledgers_work_by_coin_and_never_by_trader() -> None:
+    world = await full_world()
+    detail = {figure.name: 7 for figure in COMPONENT} | {f"BTC_{figure.name}": 9.5 for figure in COIN}
+    world.views.health.put("positions", detail=detail | {"last_drifts": "BTC 0x12 drift 1", "BTC_edge_share": None})
+
+    text = (await world.client().get("/metrics")).text
+
+    assert 'market_scraper_account_weight{use="wanted"} 7.0' in text
+    assert 'market_scraper_ledger_drift_total{cause="odd_size",symbol="BTC"} 9.5' in text
+    assert 'market_scraper_ledger_refused_total{reason="unheard",symbol="BTC"} 9.5' in text
+    for figure in (*COMPONENT, *COIN):
+        if figure.metric and figure.name != "edge_share":
+            assert f"\nmarket_scraper_{figure.metric}{'_total' if figure.rises else ''}" in text, figure.name
+    assert "market_scraper_join_edge_ratio" not in text  # not known yet is not nought
+    assert "0x12" not in text
+    families = [line for line in text.splitlines() if line.startswith("# TYPE ")]
+    assert len(families) == len(set(families))  # Prometheus refuses a page that names one twice
+
+
+async def test_metrics_are_served_before_the_positions_collector_said_a_word() -> None:
+    text = (await World().client().get("/metrics")).text
+
+    assert "market_scraper_bus_newest_seq" in text
+    assert "market_scraper_ledger" not in text
