@@ -65,6 +65,7 @@ def configure(settings: Logging, stream: TextIO | None = None) -> None:
         logger = logging.getLogger(name)
         logger.handlers.clear()
         logger.propagate = True
+        logger.setLevel(logging.NOTSET)  # another uvicorn in this process may have set its own
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.NOTSET if settings.level == "DEBUG" else logging.WARNING)
 
@@ -72,7 +73,9 @@ def configure(settings: Logging, stream: TextIO | None = None) -> None:
 def _renderers(settings: Logging, stream: TextIO) -> list[Processor]:
     if settings.format == "json":
         return [structlog.processors.JSONRenderer(default=str)]
-    return [structlog.dev.ConsoleRenderer(colors=stream.isatty(), sort_keys=False)]
+    # Plain tracebacks: the other kinds show local variables, and with them names and addresses of people.
+    plain = structlog.dev.plain_traceback
+    return [structlog.dev.ConsoleRenderer(colors=stream.isatty(), sort_keys=False, exception_formatter=plain)]
 
 
 def _without_colour_twin(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
