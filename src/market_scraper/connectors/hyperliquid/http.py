@@ -216,40 +216,43 @@ class HyperliquidHttp:
         request = msgspec.json.encode(body)
         weight = limits.weight_of(str(body["type"])) if most is None else most
         try:
-            ticket, data = await self._asked(kind, weight, request)
-        except STALE:
-            try:  # a kept-alive connection was dead; what was sent on it stays charged
-                ticket, data = await self._asked(kind, weight, request)
-            except STALE as error:
-                raise self._failed(SOURCE, _reason(error), RETRY_S) from error
+            ticket, number, data = await self._asked(kind, weight, request, again=True)
+        except STALE:  # a kept-alive connection was dead; what was sent on it stays charged
+            ticket, number, data = await self._asked(kind, weight, request, again=False)
         spent: int | None = None
         try:
             answer = decode_answer(data, shape)
             spent = cost(answer) if cost is not None else None
         finally:
             self._turnstile.settle(ticket, spent)
-        self._outages[SOURCE].answered()
+        self._outages[SOURCE].answered(number)
         return answer
 
-    async def _asked(self, kind: str, weight: int, request: bytes) -> tuple[Ticket, bytearray]:
-        """Send one request when the budget allows it. The ticket of an answer is the caller's to settle."""
+    async def _asked(self, kind: str, weight: int, request: bytes, *, again: bool) -> tuple[Ticket, int, bytearray]:
+        """Send one request when the budget allows it; gives ticket, number and answer.
+
+        The ticket of an answer is the caller's to settle. `again`: a STALE connection is raised as such, to try anew.
+        """
         ticket = await self._turnstile.enter(kind, weight)
+        number = self._outages[SOURCE].asked()
         try:
             async with self._deadline(self._timeouts.request_s):
-                return ticket, await self._fetch("POST", self._info_url, request, MAX_ANSWER_BYTES)
+                return ticket, number, await self._fetch("POST", self._info_url, request, MAX_ANSWER_BYTES)
         except _TooMany as error:
             wait_s = self._turnstile.refuse(ticket, error.retry_after_s)
-            raise self._failed(SOURCE, str(error), wait_s) from error
+            raise self._failed(SOURCE, str(error), wait_s, number) from error
         except httpx2.HTTPStatusError as error:
             self._turnstile.settle(ticket)
             waiting_helps = error.response.status_code >= 500
-            raise self._failed(SOURCE, _reason(error), RETRY_S if waiting_helps else None) from error
-        except STALE:
+            raise self._failed(SOURCE, _reason(error), RETRY_S if waiting_helps else None, number) from error
+        except STALE as error:
             self._turnstile.give_up(ticket)
-            raise
+            if again:
+                raise
+            raise self._failed(SOURCE, _reason(error), RETRY_S, number) from error
         except (TimeoutError, httpx2.HTTPError, httpx2.InvalidURL) as error:
             self._turnstile.give_up(ticket)
-            raise self._failed(SOURCE, _reason(error), RETRY_S) from error
+            raise self._failed(SOURCE, _reason(error), RETRY_S, number) from error
         except BaseException:
             self._turnstile.give_up(ticket)
             raise
@@ -269,8 +272,8 @@ class HyperliquidHttp:
                     raise httpx2.DecodingError(f"an answer of more than {most} bytes")
             return data
 
-    def _failed(self, source: str, reason: str, retry_after_s: float | None) -> SourceError:
-        self._outages[source].failed(reason)
+    def _failed(self, source: str, reason: str, retry_after_s: float | None, request: int | None = None) -> SourceError:
+        self._outages[source].failed(reason, request)
         return SourceError(source, reason, retry_after_s=retry_after_s)
 
     def _say_parked(self, what: str, reasons: Sequence[str]) -> None:
