@@ -77,3 +77,22 @@ def test_the_level_is_the_user_s_and_a_pipe_gets_no_colour() -> None:
     assert "unseen" not in stream.getvalue()
     assert "seen" in stream.getvalue()
     assert "\x1b" not in stream.getvalue()
+
+
+def test_a_traceback_shows_no_local_variables_of_which_some_are_people() -> None:
+    for shape in ("console", "json"):
+        stream = io.StringIO()
+        logs.configure(Logging(format=shape), stream)
+        try:
+            _parse_a_row()
+        except ValueError:
+            structlog.get_logger().exception("failed")
+            logging.getLogger("theirs").exception("failed there")
+        assert stream.getvalue().count("ValueError: no such window") == 2
+        assert "Satoshi" not in stream.getvalue()
+
+
+def _parse_a_row() -> None:
+    display_name = "".join(["Sato", "shi"])  # its value stands in no line of source that a traceback quotes
+    if display_name:
+        raise ValueError("no such window")
