@@ -31,7 +31,7 @@ async def test_at_eighty_five_prints_a_second_no_exact_claim_is_wrong(
     _it_is_soon_exact_again(plan, record)
 
 
-async def test_at_the_venues_own_pace_a_short_loss_of_everything_is_no_gap(
+async def test_at_the_venues_own_pace_with_bursts_no_exact_claim_is_wrong(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     plan = exactness(SCALE, prints_per_s=6.0)
