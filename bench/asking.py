@@ -42,13 +42,12 @@ class Line:
 class Served:
     """The two applications of one `bench.serving` process."""
 
-    def __init__(self, ours: int, bare: int) -> None:
-        self._ours = ours
-        self._bare = bare
+    def __init__(self, ours: int, bare: int, pid: int) -> None:
+        self.ours, self.bare, self.pid = ours, bare, pid
 
     async def prebuild(self, targets: Sequence[str]) -> None:
         """Put the bytes of our present answers into the bare route, under the same query strings."""
-        asked, kept = await Line.to(self._ours), await Line.to(self._bare)
+        asked, kept = await Line.to(self.ours), await Line.to(self.bare)
         for target in targets:
             await kept.ask(_bare(target), method="PUT", body=await asked.ask(target))
         asked.close()
@@ -57,12 +56,12 @@ class Served:
     async def round(self, targets: Sequence[str], seconds: float) -> Round:
         """Answers a processor second of the serving process: ours, and the bare route's."""
         return Round(
-            await self._rate(self._ours, targets, seconds),
-            await self._rate(self._bare, [_bare(target) for target in targets], seconds),
+            await self._rate(self.ours, targets, seconds),
+            await self._rate(self.bare, [_bare(target) for target in targets], seconds),
         )
 
     async def _rate(self, port: int, targets: Sequence[str], seconds: float) -> float:
-        watch = await Line.to(self._bare)
+        watch = await Line.to(self.bare)
         before = float(await watch.ask("/cpu"))
         ends = asyncio.get_running_loop().time() + seconds
         answered = await asyncio.gather(*(_ask_until(port, targets, n, ends) for n in range(CONNECTIONS)))
@@ -86,10 +85,10 @@ async def _ask_until(port: int, targets: Sequence[str], first: int, ends: float)
 
 
 @asynccontextmanager
-async def served(traders: int) -> AsyncIterator[Served]:
+async def served(traders: int, *words: str) -> AsyncIterator[Served]:
     """Start the process; it ends with the block."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "bench.serving", str(traders)),
+        *(sys.executable, "-m", "bench.serving", str(traders), *words),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         cwd=ROOT,
@@ -98,7 +97,7 @@ async def served(traders: int) -> AsyncIterator[Served]:
     assert process.stdout is not None
     try:
         ports = json.loads(await process.stdout.readline())
-        yield Served(ports["ours"], ports["bare"])
+        yield Served(ports["ours"], ports["bare"], process.pid)
     finally:
         process.stdin.close()
         await process.wait()

@@ -1,10 +1,11 @@
-"""A process that serves the application beside a bare route with the same bytes, for `api_signal` and `api_traders`.
+"""A process that serves the application beside bare routes of the same framework, for `api_*` and `live_*`.
 
-    python -m bench.serving TRADERS
+    python -m bench.serving TRADERS [live]
 
 It prints one JSON line, `{"ours": PORT, "bare": PORT}`, and serves until its standard input ends. The bare application
 is the same framework without anything of ours: one route that gives back bytes that were put into it (PUT), by query
-string. `GET /cpu` there says how many processor seconds this process has used.
+string, and `/echo`, a WebSocket that says again what it hears. `GET /cpu` says how many processor seconds this process
+has used. `/feed` takes trades frames, as a socket of the venue brings them, through tape and ledger to the bus.
 """
 
 import asyncio
@@ -12,15 +13,17 @@ import json
 import random
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import uvicorn
 from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from bench import made
+from bench.tape import SOCKETS, Listener
 from market_scraper.api.deps import ApiDeps
 from market_scraper.api.server import create_app
 from market_scraper.api.serving import serving
@@ -40,8 +43,13 @@ from market_scraper.domain.traders import Choice, Inference, LeaderboardRow, Per
 from market_scraper.domain.values import Address, Recommendation, Symbol
 from market_scraper.event_bus.memory import MemoryBus
 from market_scraper.event_bus.numbers import reserve_in_memory
+from market_scraper.ports.sources import PrintsHeard
+from market_scraper.processors.persister import PERSISTED, Persister
+from market_scraper.processors.signals import SignalGenerationProcessor
+from market_scraper.runtime.backoff import backoff
 from market_scraper.runtime.clock import ScaledClock
 from market_scraper.storage import MemoryRepository
+from market_scraper.storage.buffer import Buffer
 from market_scraper.views.all import LiveViews
 
 BTC = Symbol("BTC")
@@ -158,8 +166,8 @@ async def change(bus: MemoryBus, traders: list[Address], clock: ScaledClock, rng
         await bus.publish(events)
 
 
-def bare_app() -> FastAPI:
-    """The floor: bytes by query string, in the same framework."""
+def bare_app(listen: Callable[[bytes], Awaitable[None]]) -> FastAPI:
+    """The floor: bytes by query string, in the same framework; and a way in for trades frames."""
     app = FastAPI()
     prebuilt: dict[bytes, bytes] = {}
 
@@ -172,6 +180,20 @@ def bare_app() -> FastAPI:
     async def bare(request: Request) -> Response:
         return Response(prebuilt[request.scope["query_string"]], media_type="application/json")
 
+    @app.websocket("/echo")
+    async def echo(socket: WebSocket) -> None:
+        await socket.accept()
+        with suppress(WebSocketDisconnect):
+            while True:
+                await socket.send_text(await socket.receive_text())
+
+    @app.websocket("/feed")
+    async def feed(socket: WebSocket) -> None:
+        await socket.accept()
+        with suppress(WebSocketDisconnect):
+            while True:
+                await listen(await socket.receive_bytes())
+
     @app.get("/cpu")
     async def cpu() -> float:
         return time.process_time()
@@ -182,13 +204,22 @@ def bare_app() -> FastAPI:
 @asynccontextmanager
 async def served_bare(app: FastAPI) -> AsyncIterator[int]:
     """Serve the bare application with the same server and settings."""
-    config = uvicorn.Config(app, log_config=None, access_log=False, server_header=False, loop="none", lifespan="off")
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        loop="none",
+        lifespan="off",
+        ws_per_message_deflate=False,
+    )
     config.load()
     loop = asyncio.get_running_loop()
     state = uvicorn.server.ServerState()
 
+    # As `serving` has it: one encoding for all clients, no compression.
     def protocol() -> asyncio.Protocol:
-        return config.http_protocol_class(config=config, server_state=state, app_state={})  # type: ignore[call-arg,operator]
+        return config.http_protocol_class(config=config, server_state=state, app_state={})  # type: ignore[call-arg]
 
     server = await loop.create_server(protocol, "127.0.0.1", 0)
     async with server:
@@ -199,37 +230,74 @@ def _rate_nobody(_rows: Sequence[LeaderboardRow], _choices: Mapping[Address, Cho
     return []  # ratings come as events here
 
 
-async def main(count: int) -> None:
-    """Serve both until standard input ends."""
+class Tape:
+    """What a socket of the venue brings, on its way to the bus."""
+
+    def __init__(self, bus: MemoryBus, clock: ScaledClock) -> None:
+        self._listener = Listener()
+        self._bus = bus
+        self._clock = clock
+        self._told_s = 0.0
+
+    async def hear(self, frame: bytes) -> None:
+        """Publish what follows from one frame, and four times a second how far the tape is whole."""
+        now_s, now_ms, watch = self._clock.monotonic(), self._clock.now_ms(), self._listener.watch
+        heard = self._listener.readers[SOCKETS[0]].read(frame, now_s)
+        assert isinstance(heard, PrintsHeard)
+        is_first = watch.mark() is None
+        facts: list[Event] = list(
+            watch.hear_prints(SOCKETS[0], heard.prints, replay=is_first, now_s=now_s, known_at_ms=now_ms)
+        )
+        tape = watch.mark()
+        if tape is not None and now_s - self._told_s >= 0.25:
+            self._told_s = now_s
+            facts.append(TapeAdvanced(known_at_ms=now_ms, mark=tape, venue_offset_ms=0))
+        await self._bus.publish(facts)
+
+
+async def main(count: int, *, live: bool) -> None:
+    """Serve both until standard input ends. `live`: positions change by `/feed` alone."""
     clock, rng = ScaledClock(), random.Random(7)
     traders = made.addresses(count)
-    store, bus = MemoryRepository(), MemoryBus(reserve_in_memory())
-    async with bus:
+    async with AsyncExitStack() as stack:
+        store, bus = MemoryRepository(), await stack.enter_async_context(MemoryBus(reserve_in_memory()))
         views = LiveViews(clock, rate=_rate_nobody)
-        async with views.following(bus, store, (BTC,)) as inbox:
-            for event in opening(traders, min(TRACKED, count), clock.now_ms(), rng):
-                views.apply(event)
-            deps = ApiDeps(
-                store=store,
-                views=views,
-                bus=bus,
-                operations=None,
-                clock=clock,
-                real_clock=clock,
-                symbols=(BTC,),
-                version="0",
-                host="127.0.0.1",
-            )
-            async with serving(create_app(deps), "127.0.0.1", 0) as ours, served_bare(bare_app()) as bare:
-                tasks = [
-                    asyncio.create_task(views.run(inbox)),
-                    asyncio.create_task(change(bus, traders[:TRACKED], clock, rng)),
-                ]
-                print(json.dumps({"ours": ours, "bare": bare}), flush=True)
-                await asyncio.to_thread(sys.stdin.read)
-                for task in tasks:
-                    task.cancel()
+        inbox = await stack.enter_async_context(views.following(bus, store, (BTC,)))
+        known = opening(traders, min(TRACKED, count), clock.now_ms(), rng)
+        for event in known:
+            views.apply(event)
+        deps = ApiDeps(
+            store=store,
+            views=views,
+            bus=bus,
+            operations=None,
+            clock=clock,
+            real_clock=clock,
+            symbols=(BTC,),
+            version="0",
+            host="127.0.0.1",
+        )
+        ours = await stack.enter_async_context(serving(create_app(deps), "127.0.0.1", 0))
+        bare = await stack.enter_async_context(served_bare(bare_app(Tape(bus, clock).hear)))
+        tasks = [asyncio.create_task(views.run(inbox))]
+        if live:
+            buffer = await stack.enter_async_context(Buffer(store, clock))
+            rows = await stack.enter_async_context(bus.subscribe("persister", *PERSISTED))
+            tasks.append(asyncio.create_task(Persister(rows, buffer, clock=clock, delays=backoff).run()))
+            signals = SignalGenerationProcessor(bus, store, clock, (BTC,))
+            tasks.append(asyncio.create_task(signals.run()))
+            await signals.opened.wait()
+            for event in known:
+                await bus.publish([event])
+        else:
+            tasks.append(asyncio.create_task(change(bus, traders[:TRACKED], clock, rng)))
+        print(json.dumps({"ours": ours, "bare": bare}), flush=True)
+        del known
+        await asyncio.to_thread(sys.stdin.read)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1])))
+    asyncio.run(main(int(sys.argv[1]), live=sys.argv[2:] == ["live"]))
