@@ -40,9 +40,7 @@ async def test_sockets_that_are_all_lost_and_back_within_three_seconds_join_by_t
                 joined += await _gaps(observer) == before
                 lost_exactness += exact_after < 0.9 * exact_before
     with capsys.disabled():
-        print(
-            f"\n{joined} of {short} short losses of every socket joined; {observer.verdicts.checks} exact claims compared"
-        )
+        print(f"\n{joined} of {short} short losses joined; {observer.verdicts.checks} exact claims compared")
     assert observer.verdicts.wrong == []
     # A block of thirty prints and more leaves the replay nothing that is older than it: that is a gap by right.
     assert short >= LOSSES / 2
