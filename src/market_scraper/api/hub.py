@@ -15,8 +15,9 @@ from market_scraper.domain.values import Address, Symbol
 from market_scraper.ports.bus import Bus, Envelope
 from market_scraper.ports.views import Views
 
-RING = {Channel.TRADERS: 20_000, Channel.SIGNALS: 5_000}
-"""Messages kept for those who come back, by channel; at 200 changes/s that is more than a minute and a half."""
+RING = {Channel.TRADERS: 20_000, Channel.SIGNALS: 1_000}
+"""Messages kept for those who come back, by channel; at 200 changes/s that is more than a minute and a half, and a
+thousand signals an hour were measured at the usual pace. Older ones stand in the store."""
 
 RATINGS_KEPT = 60_000
 """A pull of the leaderboard rates 47,000 traders, an hour after the last one. On a quiet coin twenty thousand messages
