@@ -6,6 +6,7 @@ closed is read off the venue's own bars (`VenueTime`), for our clock may be minu
 """
 
 import asyncio
+import math
 from bisect import bisect_right
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -113,6 +114,7 @@ class CandlesCollector:
         self._intervals = intervals
         self._venue_time = VenueTime()
         self._series: list[Series] = []
+        self._over_ms: dict[Symbol, int] = {}  # delisted: venue time when we learned it; -1 = of old
         self._socket: VenueSocket | None = None
         self._forming: dict[tuple[Symbol, Interval], Candle] = {}
         self.stored = 0  # bars published since start
@@ -133,7 +135,7 @@ class CandlesCollector:
         self._series = []
         await self._listing.wait()
         await self._open_series()
-        for series in self._series:
+        for series in self._alive():
             await self._fetch_due(series, 1)
             await self._fetch_past(series, 1)
             await self._repair(series)
@@ -166,16 +168,27 @@ class CandlesCollector:
         every = max(1, len(self._listing.symbols) // CHEAP_SYMBOLS)
         while True:
             await self._open_series()
-            for series in self._series:
+            for series in self._alive():
                 await self._tend(series, every if series.interval is Interval.M1 else 1, self._fetch_due)
-            for series in self._series:
+            for series in self._alive():
                 await self._tend(series, every, self._repair_if_due)
             now_s = self._clock.monotonic()
-            young = next((s for s in self._series if not s.past_asked and now_s >= s.not_before_s), None)
+            young = next((s for s in self._alive() if not s.past_asked and now_s >= s.not_before_s), None)
             if young is not None:
                 await self._tend(young, every, self._fetch_past)  # one at a time: it may wait for its weight
             self._report()
             await self._clock.sleep(1.0)
+
+    def _alive(self) -> list[Series]:
+        """The series in which a bar may come: a delisted market's end with the bar in which we learned of it."""
+        now_ms = self._venue_time.at_least_ms(self._clock.monotonic()) or self._clock.now_ms()
+        first_look = {series.symbol for series in self._series if series.next_ms is None and not series.past_asked}
+        for market in self._listing.markets:
+            if not market.is_delisted:
+                self._over_ms.pop(market.symbol, None)
+            elif market.symbol not in self._over_ms:
+                self._over_ms[market.symbol] = -1 if market.symbol in first_look else now_ms
+        return [s for s in self._series if (s.next_ms or 0) <= self._over_ms.get(s.symbol, math.inf)]
 
     def _report(self) -> None:
         worst = next((series for series in self._series if series.reason is not None), None)

@@ -376,3 +376,56 @@ async def test_a_coin_that_has_not_traded_for_days_is_asked_for_each_bar_only_wh
         venue.clock_frame(M1)
         await venue.pass_s(1_800)
     assert len(venue.asked()) <= 12
+
+
+async def test_a_market_delisted_before_we_began_is_never_asked_for() -> None:
+    venue = Venue()
+    venue.symbols[:] = [BTC, ETH]
+    venue.listing.learn([market(BTC), market(ETH, is_delisted=True)])
+    async with venue.collecting():
+        await venue.pass_s(300)
+    assert venue.asked(symbol=ETH) == []
+    assert len(venue.times()) > 5
+    assert venue.reporter.turns == ["ok"]
+
+
+async def test_a_market_delisted_meanwhile_is_asked_for_up_to_its_last_bars_and_then_no_more() -> None:
+    venue = Venue()
+    venue.symbols[:] = [BTC, ETH]
+    delisted_ms = START + 5 * MINUTE + 30_000
+    async with venue.collecting(M1, Interval.M5):
+        await venue.pass_s(330)
+        venue.traded = lambda t_ms: t_ms <= delisted_ms  # both, as it happens; the clock goes on by another coin
+        venue.listing.learn([market(ETH, is_delisted=True)])
+        for _ in range(10):
+            await venue.pass_s(60)
+            venue.clock_frame(M1)
+        assert venue.times(symbol=ETH)[-1] == delisted_ms // MINUTE * MINUTE
+        assert venue.times(Interval.M5, ETH)[-1] == delisted_ms // Interval.M5.ms * Interval.M5.ms
+        venue.http.asked.clear()
+        for _ in range(10):
+            await venue.pass_s(60)
+            venue.clock_frame(M1)
+        assert venue.asked(symbol=ETH) == []
+        assert venue.asked(symbol=BTC) != []
+        venue.listing.learn([market(ETH)])
+        await venue.pass_s(120)
+        assert venue.asked(symbol=ETH) != []
+
+
+async def test_a_backfill_leaves_delisted_markets_alone() -> None:
+    venue = Venue(past=10)
+    venue.symbols[:] = [BTC, ETH]
+    venue.listing.learn([market(BTC), market(ETH, is_delisted=True)])
+    async with MemoryBus(reserve_in_memory()) as bus:
+        collector = CandlesCollector(
+            http=venue.http,
+            sockets=None,
+            bus=bus,
+            store=venue.store.candles,
+            clock=venue.clock,
+            reporter=venue.reporter,
+            listing=venue.listing,
+        )
+        assert await collector.backfill() > 0
+    assert venue.asked(symbol=ETH) == []
