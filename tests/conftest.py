@@ -22,3 +22,12 @@ def recordings() -> Path:
     if not RECORDINGS.is_dir():
         missing("the recordings are not beside this checkout (../shared/data)")
     return RECORDINGS
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """Proofs time real processes: one after the other, or they take each other's cores. None = xdist's own choice."""
+    if config.option.markexpr != "proof":
+        return None
+    config.option.dist = "no"
+    return 0
