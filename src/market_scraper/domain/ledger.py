@@ -416,6 +416,13 @@ class CoinLedger:
             _doubt(book, Cause.ODD_SIZE, 1.0, watermark_ms)
             return "odd_size"
         cuts = self._cuts(book, answer)
+        if len(cuts) == 1:  # most traders are quiet in the window
+            base = answer.lots - cuts[0][1]
+            if book.fits is None or base in book.fits:
+                if book.fits is None or len(book.fits) > 1:
+                    book.fits = frozenset((base,))
+                self._agree(book, answer, base, [cuts[0][0]])
+                return "exact"
         allowed = frozenset([answer.lots - net for _, net in cuts])
         drifted = book.fits is not None and not (book.fits & allowed)
         fits = allowed if book.fits is None or drifted else book.fits & allowed
@@ -435,19 +442,24 @@ class CoinLedger:
             _doubt(book, Cause.CANDIDATES, 1 - 1 / len(fits), watermark_ms)
             return "several"
         (base,) = fits
+        matching = [cut_ms for cut_ms, net in cuts if answer.lots - net == base]
+        if len(matching) == 1 and len(allowed) > 1:
+            self._note_place(matching[0], cuts, answer)
+        self._agree(book, answer, base, matching)
+        return "exact"
+
+    def _agree(self, book: Book, answer: Answer, base: int, matching: list[int]) -> None:
+        """One base is left: the size is exact up to the watermark."""
         if book.state is PositionState.EXACT:
             self.counts.confirmed += 1
         else:
             self.counts.joined += 1
         book.base = base
+        book.epoch_ms = self._epoch_ms
         book.state = PositionState.EXACT
         book.because = book.doubt = book.since_ms = None
         book.confirmed_ms = answer.time_ms
-        matching = [cut_ms for cut_ms, net in cuts if answer.lots - net == base]
-        if len(matching) == 1 and len(allowed) > 1:
-            self._note_place(matching[0], cuts, answer)
         self._take_terms(book, answer, matching)
-        return "exact"
 
     def _note_place(self, cut_ms: int, cuts: list[tuple[int, int]], answer: Answer) -> None:
         """Count where the answer's cut fell: between the block that it holds and the next one, which it does not.
