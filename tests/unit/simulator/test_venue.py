@@ -299,3 +299,12 @@ def test_masters_and_vaults_have_what_the_venue_tells_of_them(big: Venue) -> Non
     assert details["vaultAddress"] == vault
     assert details["relationship"]["type"] in {"normal", "parent"}
     assert [name for name, _ in details["portfolio"]][:4] == ["day", "week", "month", "allTime"]
+
+
+async def test_the_stats_say_which_sockets_carry_the_tape() -> None:
+    venue = small(FakeClock())
+    sit(venue, {"type": "allMids"})
+    tape = sit(venue, {"type": "trades", "coin": "BTC"}, {"type": "trades", "coin": "ETH"})
+    assert venue.stats()["tape_sockets"] == [tape.link.index]
+    venue.detach(tape)
+    assert venue.stats()["tape_sockets"] == []

@@ -171,7 +171,7 @@ class World:
         return found
 
     def activity(self, coin: str) -> dict[str, int]:
-        """How often each position was written so far: once a print, and once an hour for funding."""
+        """How often each position was written so far: once a print, once an hour for funding, once when it began."""
         held = self._holdings.by_coin[self._coins[coin]]
         return {self._traders[trader].user: holding.version for trader, holding in held.items()}
 

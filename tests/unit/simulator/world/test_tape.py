@@ -35,6 +35,16 @@ def test_after_every_block_the_tape_and_the_truth_agree_sizes_sum_to_zero_and_ma
                 assert sum(abs(lots) for lots in truth.values()) == 2 * open_interest
 
 
+def test_activity_counts_each_print_for_both_its_sides() -> None:
+    world = make()
+    before = Counter(world.activity("BTC"))
+    blocks = world.advance(world.now_ms + 20_000)
+    ours = [one for block in blocks for coin, prints in block.prints if coin == "BTC" for one in prints]
+    assert ours
+    sides = Counter(user for one in ours for user in (one.buyer, one.seller))
+    assert Counter(world.activity("BTC")) - before == sides
+
+
 def test_prices_and_sizes_keep_the_venues_precision() -> None:
     world, blocks = lived()
     for one in prints_of(blocks):
