@@ -32,12 +32,13 @@ def position_now(deps: ApiDeps, address: Address, symbol: Symbol) -> positions.P
 
 
 def seen_class(deps: ApiDeps, rated: RatedTrader, symbol: Symbol) -> ClassName | None:
-    """What the position in one coin says of a ranked trader whose row says nothing; None = nothing either."""
+    """What the position in one coin says of a tracked trader whose row says nothing; None = nothing either."""
     if class_in(rated.tags) is not None:
         return None
     now = deps.views.positions.get(rated.row.trader, symbol)
     known = None if now is None else now.position
-    return None if known is None else deps.classifier.seen(known, rated.row.account_value)
+    value = rated.row.account_value if rated.ranked else None
+    return None if known is None else deps.classifier.seen(known, value)
 
 
 def _classed(deps: ApiDeps, address: Address, rated: RatedTrader | None) -> TraderClass | None:

@@ -45,7 +45,10 @@ class Inference(msgspec.Struct, frozen=True, gc=False):
 
 
 class RatedTrader(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One ranked trader with our score, tags and inference, all from the same leaderboard pull."""
+    """One trader with our score, tags and inference, all from the same leaderboard pull.
+
+    Without `ranked` it is one whom no leaderboard has, tracked by hand: score and values say nothing.
+    """
 
     row: LeaderboardRow
     score: float  # points; the default rules give -10..105
@@ -53,6 +56,7 @@ class RatedTrader(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     tags: tuple[str, ...]
     inference: Inference
     tracked: bool  # listed, voting, with history
+    ranked: bool = True
 
 
 class Choice(StrEnum):

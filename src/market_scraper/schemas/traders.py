@@ -146,13 +146,13 @@ def tagged(tags: tuple[str, ...], name: ClassName | None) -> tuple[str, ...]:
 def summary(
     trader: domain.RatedTrader, *, active: bool, position: Position | None, name: ClassName | None = None
 ) -> TraderSummary:
-    """Show one ranked trader in a list."""
+    """Show one tracked trader in a list; of one whom no leaderboard has, neither score nor value is known."""
     return TraderSummary(
         address=trader.row.trader,
         display_name=trader.row.display_name,
-        score=trader.score,
+        score=trader.score if trader.ranked else None,
         tags=tagged(trader.tags, name),
-        account_value=trader.row.account_value,
+        account_value=trader.row.account_value if trader.ranked else None,
         active=active,
         position=position,
     )

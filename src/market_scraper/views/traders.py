@@ -124,4 +124,5 @@ def _unranked(trader: Address) -> RatedTrader:
         tags=(),
         inference=_NOTHING_INFERRED,
         tracked=True,
+        ranked=False,
     )

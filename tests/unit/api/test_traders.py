@@ -1,5 +1,7 @@
 """Trader answers: what is claimed, of whom, and from which moment."""
 
+import msgspec
+
 from market_scraper.domain.positions import PositionState
 from market_scraper.domain.traders import Choice, Performance
 from market_scraper.domain.values import iso
@@ -223,3 +225,16 @@ async def test_a_process_without_a_performer_says_so() -> None:
     assert (answer.status_code, answer.json()["code"]) == (503, "no_operations")
     assert int(answer.headers["retry-after"]) > 0
     assert BTC in world.symbols
+
+
+async def test_one_whom_no_leaderboard_has_shows_no_score_and_no_value_rather_than_nought() -> None:
+    world = await full_world()
+    world.views.traders.put(msgspec.structs.replace(rated(EVE, score=0.0, account_value=0.0), ranked=False))
+    async with world.client() as client:
+        by_score = (await client.get("/api/v1/traders")).json()["traders"]
+        by_value = (await client.get("/api/v1/traders?sort=account_value")).json()["traders"]
+        filtered = (await client.get("/api/v1/traders?min_score=-100")).json()["traders"]
+
+    assert (by_score[-1]["address"], by_score[-1]["score"], by_score[-1]["account_value"]) == (EVE, None, None)
+    assert by_value[-1]["address"] == EVE
+    assert EVE not in [trader["address"] for trader in filtered]

@@ -80,6 +80,7 @@ def test_who_is_tracked_by_hand_without_being_ranked_is_listed_last(view: LiveTr
     view.apply(ratings(rated(1, -5.0)))
     view.apply(choice(9, Choice.TRACK))
     assert tracked(view) == [address(1), address(9)]
+    assert [rated.ranked for rated in view.tracked()] == [True, False]
     assert view.is_tracked(address(9))
     assert view.get(address(9)) is None
 
