@@ -192,13 +192,22 @@ def account(trader: Address, dex: str, wire: WireAccount, markets: Markets) -> A
     if not math.isfinite(wire.marginSummary.accountValue):
         raise InvalidInput("an account value that is no number")
     positions: dict[Symbol, SnapshotPosition] = {}
+    longs = shorts = 0.0
+    are_told = True  # the values of all positions, followed or not
     for entry in wire.assetPositions:
         held = entry.position
+        size, value = held.szi, held.positionValue
+        if value is None or not 0.0 <= value < INFINITY:
+            are_told = False
+        elif size > 0:
+            longs += value
+        else:
+            shorts += value
         market = markets(held.coin)
-        if market is None or held.szi == 0:
+        if market is None or size == 0:
             continue
-        if not math.isfinite(held.szi):
-            raise InvalidInput(f"a position of size {held.szi}")
+        if not math.isfinite(size):
+            raise InvalidInput(f"a position of size {size}")
         if market.symbol in positions:
             raise InvalidInput(f"two positions in {market.symbol}")
         if market.dex != dex:
@@ -210,21 +219,12 @@ def account(trader: Address, dex: str, wire: WireAccount, markets: Markets) -> A
         time_ms=wire.time,
         account_value=wire.marginSummary.accountValue,
         positions=tuple(positions.values()),
-        net_share=_net_share(wire),
+        net_share=_net_share(longs, shorts) if are_told else None,
     )
 
 
-def _net_share(wire: WireAccount) -> float | None:
-    """Give |longs - shorts| / (longs + shorts) over all coins, followed or not; None = flat, or a value is missing."""
-    longs = shorts = 0.0
-    for entry in wire.assetPositions:
-        value, size = entry.position.positionValue, entry.position.szi
-        if value is None or not 0.0 <= value < INFINITY:
-            return None
-        if size > 0:
-            longs += value
-        else:
-            shorts += value
+def _net_share(longs: float, shorts: float) -> float | None:
+    """Give |longs - shorts| / (longs + shorts), USD over all coins; None = flat."""
     gross = longs + shorts
     return abs(longs - shorts) / gross if 0.0 < gross < INFINITY else None
 
