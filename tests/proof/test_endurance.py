@@ -43,6 +43,7 @@ VENUE: dict[str, Any] = {
     "seed": 5,
     "symbols": [COIN],
     "history_days": 2,
+    "idle_close_s": max(60.0, SPEED),  # a handshake takes real time
 }
 SETTINGS = EVERYONE | {
     "LOGGING__FORMAT": "json",

@@ -1,18 +1,23 @@
 """`python -m tests.proof.unhurried SPEED ARGUMENTS...`: the real program, on a machine that runs a day in minutes.
 
-The silence after which a socket is given up is venue time: at speed 60 its 4 s are 67 real ms, which any busy machine
-takes now and then. Here it is one real second, as many venue seconds as the speed. Nothing else is changed.
+The silence after which a socket is given up is venue time: at speed 60 the tape's 4 s are 67 real ms, which any busy
+machine takes now and then. Here each such wait is one real second, as many venue seconds as the speed. Nothing else is
+changed.
 """
 
 import sys
+from functools import partial
 from typing import Any
 
+from market_scraper import app
 from market_scraper.collectors import tape_sockets
+from market_scraper.connectors.hyperliquid import Timing
 from market_scraper.domain import tape
 
 
 def _be_patient(silence_s: float) -> None:
     tape_sockets.SILENCE_S = silence_s  # type: ignore[attr-defined]
+    app.Timing = partial(Timing, quiet_s=silence_s, pong_s=silence_s)  # type: ignore[assignment, attr-defined]
     honest = tape.CoinTape.__init__
 
     def init(self: Any, symbol: Any, **others: Any) -> None:
