@@ -20,7 +20,7 @@ test:
 	uv run pytest
 
 proof:  ## long; PROOF_SCALE=0.1 shortens it
-	uv run pytest -m proof
+	uv run pytest -m proof -n 0
 
 demo:
 	uv run market-scraper demo
