@@ -115,6 +115,8 @@ def signal(
         state=SignalState.LIVE,
         model="m1",
         left_out={"dormant": 3, "market_maker": 1},
+        others=4,
+        others_share=-0.0625,
         contributions=(
             Contribution(
                 trader=address(2),

@@ -76,6 +76,8 @@ def explain(
     left_out = ", ".join(f"{count} {name}" for name, count in answer["left_out"].items())
     title = f"made by {answer['voters']} voters" + (f"; without a vote: {left_out}" if left_out else "")
     _print_part(title, answer["contributions"])
+    if answer["others"]:
+        print_line(f"and {answer['others']} smaller ones, together {answer['others_share']:+.4f} of the net exposure")
     if answer["previous"] is not None:
         print_line(f"\nbefore: {one_line(answer['previous'])}")
         _print_part("what changed", answer["changes"])

@@ -17,7 +17,7 @@ class SignalState(StrEnum):
 
 
 class Contribution(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What one voter added. `share` is its signed part of net_exposure; all shares sum to it."""
+    """What one voter added. `share` is its signed part of net_exposure."""
 
     trader: Address
     size: float  # coins, signed
@@ -52,6 +52,8 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True):
     state: SignalState
     model: str  # version of the rule that made it
     contributions: tuple[Contribution, ...] = ()  # largest |share| first; what `explain` shows
+    others: int = 0  # voters with a size that are not among the contributions
+    others_share: float = 0.0  # sum of their shares: with those of the contributions, net_exposure
     left_out: dict[str, int] = {}  # tracked traders with a known size whose class does not vote, by class
 
 

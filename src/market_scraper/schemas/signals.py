@@ -1,6 +1,6 @@
 """Answers of `/api/v1/signals` and of a trader's own signals."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 
 import msgspec
@@ -61,7 +61,7 @@ class SignalStats(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Contribution(msgspec.Struct, frozen=True, kw_only=True):
-    """What one voter added. All shares sum to net_exposure."""
+    """What one voter added. All shares, those of the others included, sum to net_exposure."""
 
     address: str
     size: float  # coins, signed
@@ -73,14 +73,18 @@ class Contribution(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
-    """How one trader's share moved since the signal before."""
+    """How one trader's share moved since the signal before.
+
+    A signal names its largest contributions. Who is named in one of the two alone, and may have been among the others
+    in the other one, `rose` or `fell`: that share is null, and so is the change.
+    """
 
     address: str
-    kind: str  # joined, left, changed
-    share_before: float
-    share_after: float
-    change: float
-    size_before: float | None  # coins; null for one who had no vote
+    kind: str  # joined, left, changed, rose, fell
+    share_before: float | None
+    share_after: float | None
+    change: float | None
+    size_before: float | None  # coins; null for one who had no vote, or was not named
     size_after: float | None
 
 
@@ -90,11 +94,13 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     signal: Signal
     effective_voters: float
     voters: int
-    contributions: list[Contribution]  # largest |share| first
+    contributions: list[Contribution]  # the 100 largest |shares|, largest first
+    others: int  # voters with a size that are not named
+    others_share: float  # the sum of their shares
     previous: Signal | None
     left_out: dict[str, int]  # tracked traders with a known size who did not vote, by class
     net_exposure_change: float | None  # since the previous signal
-    changes: list[Change]  # largest |change| first
+    changes: list[Change]  # largest |change| first, the unknown ones last
 
 
 class TraderSignal(msgspec.Struct, frozen=True, kw_only=True):
@@ -200,10 +206,12 @@ def explanation(of: domain.Signal, previous: domain.Signal | None) -> Explanatio
         effective_voters=of.effective_voters,
         voters=of.traders_long + of.traders_short + of.traders_flat,
         contributions=[_contribution(c) for c in of.contributions],
+        others=of.others,
+        others_share=of.others_share,
         previous=None if previous is None else signal(previous),
         left_out=of.left_out,
         net_exposure_change=None if previous is None else of.net_exposure - previous.net_exposure,
-        changes=[] if previous is None else _changes(previous.contributions, of.contributions),
+        changes=[] if previous is None else _changes(previous, of),
     )
 
 
@@ -233,25 +241,34 @@ def _contribution(of: domain.Contribution) -> Contribution:
     )
 
 
-def _changes(before: Sequence[domain.Contribution], after: Sequence[domain.Contribution]) -> list[Change]:
-    old = {c.trader: c for c in before}
-    new = {c.trader: c for c in after}
+def _changes(before: domain.Signal, after: domain.Signal) -> list[Change]:
+    old = {c.trader: c for c in before.contributions}
+    new = {c.trader: c for c in after.contributions}
+    # Who is not named had no vote, or, where others are, may have been one of them.
+    unnamed_before, unnamed_after = (None if before.others else 0.0), (None if after.others else 0.0)
     changes = []
     for trader in old.keys() | new.keys():
         was, now = old.get(trader), new.get(trader)
-        share_before = 0.0 if was is None else was.share
-        share_after = 0.0 if now is None else now.share
+        share_before = unnamed_before if was is None else was.share
+        share_after = unnamed_after if now is None else now.share
         if was is not None and now is not None and share_before == share_after:
             continue
+        is_known = share_before is not None and share_after is not None
+        if was is None:
+            kind = "joined" if is_known else "rose"
+        elif now is None:
+            kind = "left" if is_known else "fell"
+        else:
+            kind = "changed"
         changes.append(
             Change(
                 address=trader,
-                kind="joined" if was is None else "left" if now is None else "changed",
+                kind=kind,
                 share_before=share_before,
                 share_after=share_after,
-                change=share_after - share_before,
+                change=None if share_before is None or share_after is None else share_after - share_before,
                 size_before=None if was is None else was.size,
                 size_after=None if now is None else now.size,
             )
         )
-    return sorted(changes, key=lambda c: (-abs(c.change), c.address))
+    return sorted(changes, key=lambda c: (c.change is None, -abs(c.change or 0.0), c.address))

@@ -186,6 +186,8 @@ SIGNALS = Collection(
         Field("st", Kind.TEXT, "state: warming_up, live or stale"),
         Field("model", Kind.TEXT, "version of the rule"),
         Field("out", Kind.NESTED, "tracked traders with a size who did not vote, counted by class"),
+        Field("oth", Kind.INT, "voters with a size that are not among the contributions"),
+        Field("oth_s", Kind.REAL, "sum of their shares of net exposure"),
         Field(CONTRIBUTIONS, Kind.BYTES, "contributions, largest share first: zstd over JSON", optional=True),
     ),
     key=(ID,),
@@ -502,6 +504,8 @@ def _signal_document(row: SignalRow) -> Document:
         "st": signal.state.value,
         "model": signal.model,
         "out": dict(signal.left_out),
+        "oth": signal.others,
+        "oth_s": signal.others_share,
         CONTRIBUTIONS: pack_contributions(signal.contributions),
     }
 
@@ -530,6 +534,8 @@ def signal_from(stored: Stored) -> Signal:
         state=SignalState(stored["st"]),
         model=stored["model"],
         left_out=stored["out"],
+        others=stored["oth"],
+        others_share=stored["oth_s"],
         contributions=contributions_from(stored.get(CONTRIBUTIONS)),
     )
 

@@ -202,7 +202,13 @@ async def test_a_file_from_before_classes_is_brought_up_to_date_and_keeps_its_ro
     async with SqliteStore(path) as store:
         await store.write([SignalRow(signal=signal_at(1, 1_000))])
     connection = sqlite3.connect(path)
-    for table, column in (("trader_positions", "nets"), ("position_state", "nets"), ("signals", "out")):
+    for table, column in (
+        ("trader_positions", "nets"),
+        ("position_state", "nets"),
+        ("signals", "out"),
+        ("signals", "oth"),
+        ("signals", "oth_s"),
+    ):
         connection.execute(f'ALTER TABLE "{table}" DROP COLUMN "{column}"')
     connection.execute("PRAGMA user_version = 1")
     connection.commit()
@@ -214,7 +220,7 @@ async def test_a_file_from_before_classes_is_brought_up_to_date_and_keeps_its_ro
         old = await store.signals.latest(BTC)
 
     assert old is not None
-    assert (old.left_out, position.net_share) == ({}, 0.5)
+    assert (old.left_out, old.others, old.others_share, position.net_share) == ({}, 0, 0.0, 0.5)
 
 
 async def test_a_file_that_breaks_while_open_is_named(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from market_scraper.domain.events import SignalGenerated
 from market_scraper.domain.values import Recommendation, iso
 from market_scraper.ports.bus import Envelope
-from tests.unit.api.parts import ANN, BOB, BTC, HOUR, NOW_MS, World, contribution, full_world, signal
+from tests.unit.api.parts import ANN, BOB, BTC, EVE, HOUR, NOW_MS, World, contribution, full_world, signal
 
 
 async def test_the_current_signal_has_the_fields_of_the_contract() -> None:
@@ -104,3 +104,28 @@ async def test_what_a_client_has_already_is_not_sent_again() -> None:
 
     assert (same.status_code, same.content) == (304, b"")
     assert other.status_code == 200
+
+
+async def test_an_explanation_does_not_claim_that_one_joined_or_left_who_may_have_been_among_the_others() -> None:
+    world = await full_world()
+    later = signal(
+        9,
+        t_ms=NOW_MS - 100,
+        others=7,
+        others_share=-0.1,
+        contributions=(contribution(ANN, 0.5), contribution(EVE, 0.2)),
+    )
+    after = signal(10, t_ms=NOW_MS - 50, contributions=(contribution(BOB, 0.4), contribution(ANN, 0.3)))
+    for each in (later, after):
+        world.app.state.api.hub.show(Envelope(1, "BTC", SignalGenerated(known_at_ms=NOW_MS, signal=each)))
+    async with world.client() as client:
+        first = (await client.get(f"/api/v1/signals/{later.id}/explain")).json()
+        second = (await client.get(f"/api/v1/signals/{after.id}/explain")).json()
+
+    assert (first["others"], first["others_share"]) == (7, -0.1)
+    moved = {c["address"]: (c["kind"], c["share_before"], c["share_after"], c["change"]) for c in first["changes"]}
+    assert moved[EVE] == ("joined", 0.0, 0.2, 0.2)  # before it, everybody was named
+    assert moved[BOB] == ("fell", 0.1, None, None)
+    assert first["changes"][-1]["address"] == BOB
+    assert [(c["address"], c["kind"]) for c in second["changes"]] == [(ANN, "changed"), (EVE, "left"), (BOB, "rose")]
+    assert (second["others"], second["others_share"]) == (0, 0.0)

@@ -162,10 +162,19 @@ def test_a_class_and_those_without_a_vote_are_said_in_words(
         "coverage": 0.5,
         "state": "live",
     }
-    explained = {"signal": signal, "voters": 6, "contributions": [], "left_out": {"dormant": 3}, "previous": None}
+    explained = {
+        "signal": signal,
+        "voters": 6,
+        "contributions": [],
+        "others": 2,
+        "others_share": -0.0125,
+        "left_out": {"dormant": 3},
+        "previous": None,
+    }
     server.answers[f"GET /api/v1/signals/{'0' * 24}/explain"] = (200, explained)
 
     code, shown, _ = run(capsys, monkeypatch, "traders", "show", ADDRESS)
     assert (code, f"dormant: {reason}" in shown) == (0, True)
     code, told, _ = run(capsys, monkeypatch, "signals", "explain", "0" * 24)
     assert (code, "made by 6 voters; without a vote: 3 dormant" in told) == (0, True)
+    assert "and 2 smaller ones, together -0.0125 of the net exposure" in told

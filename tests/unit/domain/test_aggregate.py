@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from market_scraper.domain.aggregate import (
+    SHOWN,
     Voter,
     aggregate,
     capped,
@@ -96,7 +97,9 @@ def test_shares_stay_in_their_bounds_and_contributions_sum_to_the_net(voters: li
     assert made.long_bias + made.short_bias <= 1.0 + 1e-9
     assert 0.5 <= made.confidence < 0.97
     assert 0.0 <= made.effective_voters <= len(voters) + 1e-6
-    assert isclose(fsum(one.share for one in made.contributions), made.net_exposure, abs_tol=1e-9)
+    named = [one.share for one in made.contributions]
+    assert isclose(fsum([*named, made.others_share]), made.net_exposure, abs_tol=1e-9)
+    assert len(named) + made.others == made.traders_long + made.traders_short
     shares = [abs(one.share) for one in made.contributions]
     assert shares == sorted(shares, reverse=True)
 
@@ -191,3 +194,15 @@ def test_a_signal_is_told_when_it_says_something_new_or_the_tape_has_moved_on() 
     moved = msgspec.structs.replace(told, confidence=told.confidence - 0.019)
     assert not should_emit(told, moved, T, RULES)
     assert should_emit(told, msgspec.structs.replace(told, confidence=told.confidence - 0.021), T, RULES)
+
+
+def test_the_largest_contributions_are_named_and_the_others_summed_by_both_sides() -> None:
+    """Five hundred voters made thirty kilobytes a signal."""
+    voters = [vote(i, 1.0 if i % 3 else -1.0, equity=1_000.0 + i) for i in range(1, SHOWN + 51)]
+    made = explained(signal(voters, price=1.0), voters)
+
+    assert (len(made.contributions), made.others) == (SHOWN, 50)
+    assert {one.trader for one in made.contributions} == {v.trader for v in voters[:SHOWN]}  # the smaller equity
+    assert made.others_share == pytest.approx(made.net_exposure - fsum(one.share for one in made.contributions))
+    few = explained(signal(voters[:SHOWN], price=1.0), voters[:SHOWN])
+    assert (len(few.contributions), few.others, few.others_share) == (SHOWN, 0, 0.0)

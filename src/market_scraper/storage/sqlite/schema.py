@@ -104,17 +104,32 @@ def _first_tables(connection: sqlite3.Connection) -> None:
 
 def _class_columns(connection: sqlite3.Connection) -> None:
     """What classes lean on: how far a trader's positions cancel, and who was left out of a signal."""
-    for table, column in (
+    _add_columns(
+        connection,
         (TRADER_POSITIONS.name, '"nets" REAL'),
         (POSITION_STATE.name, '"nets" REAL'),
         (SIGNALS.name, "\"out\" TEXT NOT NULL DEFAULT '{}'"),
-    ):
+    )
+
+
+def _others_columns(connection: sqlite3.Connection) -> None:
+    """Signals name their largest contributions; before, they named all."""
+    _add_columns(
+        connection,
+        (SIGNALS.name, '"oth" INTEGER NOT NULL DEFAULT 0'),
+        (SIGNALS.name, '"oth_s" REAL NOT NULL DEFAULT 0'),
+    )
+
+
+def _add_columns(connection: sqlite3.Connection, *columns: tuple[str, str]) -> None:
+    """Add those (table, declaration) that are not there."""
+    for table, column in columns:
         there = {name for _, name, *_ in connection.execute(f'PRAGMA table_info("{table}")')}
         if column.split('"')[1] not in there:
             connection.execute(f'ALTER TABLE "{table}" ADD COLUMN {column}')
 
 
-MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_first_tables, _class_columns)
+MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_first_tables, _class_columns, _others_columns)
 """Step n brings a file from version n to n + 1. The first makes today's tables, so each later one must find its work
 done already on a new file."""
 
