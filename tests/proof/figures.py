@@ -79,19 +79,19 @@ def seconds_of_sweep(share: float, gap: Gap, weight_per_minute: int, *, answers_
 
     It asks one after the other at the budget's pace, begins when an answer's window lies behind the gap, and its
     last answer is judged when the watermark has passed that one's window. Who trades in an answer's window (as
-    likely as its rate says) has several bases left, and waits for the next round; with `answers_suffice` nobody does,
-    which no collector can reach.
+    likely as its rate says) has several bases left, and waits for the next round, which settles him; with
+    `answers_suffice` nobody waits, which no collector can reach.
     """
     ranked = sorted(gap.holders, key=lambda holder: -holder.known)
     goal = share * sum(holder.true for holder in ranked)
     left = [holder.true for holder in ranked]
     sure, asked = 0.0, 0
-    while sure < goal and asked < 10 * len(ranked):
+    for settles in (answers_suffice, True):
         for at, holder in enumerate(ranked):
-            quiet = 1.0 if answers_suffice else math.exp(-holder.prints_per_s * 2 * WINDOW_MS / 1000)
-            sure, left[at] = sure + left[at] * quiet, left[at] * (1 - quiet)
-            asked += 1
             if sure >= goal:
                 break
+            quiet = 1.0 if settles else math.exp(-holder.prints_per_s * 2 * WINDOW_MS / 1000)
+            sure, left[at] = sure + left[at] * quiet, left[at] * (1 - quiet)
+            asked += 1
     pace_s = 60.0 * QUESTION_WEIGHT / weight_per_minute
     return 2 * WINDOW_MS / 1000 + asked * pace_s + WINDOW_MS / 1000 + WATERMARK_BEHIND_S
