@@ -42,6 +42,7 @@ from market_scraper.runtime import timeouts
 from market_scraper.runtime.backoff import backoff
 from market_scraper.runtime.clock import ScaledClock, real_monotonic, real_sleep, real_timeout
 from market_scraper.runtime.health import Reporter, Reports
+from market_scraper.runtime.memory import hold_memory_steady
 from market_scraper.runtime.operations import LocalOperations
 from market_scraper.runtime.scheduler import Scheduler
 from market_scraper.runtime.supervisor import Supervisor
@@ -85,6 +86,7 @@ async def run(
     `on_ready` gets the base address once requests are answered. Raises ConfigError or StoreUnreachable when it
     cannot start; upstreams that cannot be reached never keep it from starting.
     """
+    hold_memory_steady()
     stop = _stop_on_signals()
     collect = "collect" in roles and collectors and settings.hyperliquid.enabled
     async with AsyncExitStack() as stack:
