@@ -30,6 +30,9 @@ PRUNE_ABOVE = 64
 RATE_SHAPE = 0.2
 """Far below 1: most traders change rarely and a few very often. Chosen by log score and calibration (decision 8)."""
 
+RATE_MEMORY_MS = 1_800_000
+"""Half an hour: habits change, and what somebody did hours ago says little of the next twenty seconds (decision 8)."""
+
 NANO = 1_000
 """A venue price tick times a lot is a micro-dollar; we count a thousand times as fine."""
 
@@ -150,6 +153,14 @@ class CoinLedger:
         """When something of this coin that is told now counts as known: never falling, though our clock goes back."""
         self._known_ms = max(self._known_ms, now_ms)
         return self._known_ms
+
+    def forget_old_changes(self, watermark_ms: int) -> None:
+        """Who was watched for `RATE_MEMORY_MS` keeps half of the changes and of the time: the rate, less surely."""
+        for book in self._books.values():
+            watched_ms = watermark_ms - book.watched_from_ms
+            if watched_ms > RATE_MEMORY_MS:
+                book.watched_from_ms = watermark_ms - watched_ms // 2
+                book.changes = (book.changes + 1) // 2
 
     def rate_prior(self, watermark_ms: int) -> tuple[float, float]:
         """(shape, watched seconds) of the Gamma prior of change rates: everyone's mean; the shape is RATE_SHAPE."""

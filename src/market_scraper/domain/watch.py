@@ -108,6 +108,7 @@ class CoinWatch:
     def learn_rates(self) -> None:
         """Measure anew how often people trade here (costs a pass over everyone; once a minute is plenty)."""
         if self.tape.watermark_ms is not None:
+            self.ledger.forget_old_changes(self.tape.watermark_ms)
             self._prior = self.ledger.rate_prior(self.tape.watermark_ms)
 
     def _take(self, advance: Advance, known_at_ms: int) -> list[Fact]:

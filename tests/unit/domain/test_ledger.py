@@ -362,3 +362,16 @@ def test_what_is_known_when_never_falls_though_our_clock_goes_back_over_a_restar
     (fact, _) = again.count(Advance(fresh=(print_(6_000, ANN, BOB, 1),)), known_at_ms=6_000)
     assert fact.known_at_ms == 900_000
     assert fact.after.version > ahead.after.version
+
+
+def test_what_somebody_did_long_ago_is_half_forgotten_so_that_the_rate_follows_new_habits() -> None:
+    book = Book()
+    book.prints(*(print_(1_000 * i, ANN, BOB, 1) for i in range(1, 101)))
+    ann = book.ledger.get(ANN)
+    assert ann is not None
+    book.ledger.forget_old_changes(1_800_000)
+    assert (ann.changes, ann.watched_from_ms) == (100, 0)
+    book.ledger.forget_old_changes(1_800_002)
+    assert (ann.changes, ann.watched_from_ms) == (50, 900_001)
+    book.ledger.forget_old_changes(1_900_000)
+    assert ann.changes == 50
