@@ -156,7 +156,7 @@ class Figures:
             detail |= {f"{symbol}_{name}": value for name, value in self._of_coin(symbol).items()}
         return detail
 
-    def _of_coin(self, symbol: Symbol) -> dict[str, float | int | None]:
+    def _of_coin(self, symbol: Symbol) -> dict[str, float | int | str | None]:
         watch, audit = self._watches[symbol], self._audits[symbol]
         tape, ledger, census = watch.tape.counts, watch.ledger.counts, self._census.get(symbol, Census())
         open_lots = self._asker.worth.open_lots(symbol)
@@ -182,6 +182,7 @@ class Figures:
             "waiting": watch.ledger.waiting,
             "placed": ledger.placed,
             "edge_share": round(ledger.at_edge / ledger.placed, 4) if ledger.placed else None,
+            "places": " ".join(f"{ms}:{count}" for ms, count in sorted(ledger.offsets_ms.items())) or None,
             "exact": census.exact,
             "unsure": census.unsure,
             "unknown": census.unknown,

@@ -62,6 +62,7 @@ COIN = (
     Figure("waiting", "answers that wait for the watermark", "ledger_waiting"),
     Figure("placed", "answers whose place in the join window is known", "join_placed", None, True),
     Figure("edge_share", "share of these in its outer tenth; above 0.05 the window is too small", "join_edge_ratio"),
+    Figure("places", "where they fell: ms from the answer's stamp, in steps of 250, and how many"),
     Figure("exact", "positions exact up to the watermark (in /metrics: market_scraper_positions)"),
     Figure("unsure", "positions unsure (likewise)"),
     Figure("unknown", "traders without a base (likewise)"),

@@ -224,3 +224,24 @@ async def test_a_window_whose_edge_is_crowded_is_warned_of_once() -> None:
         shown.look_at_windows()
     (line,) = lines
     assert (line["event"], line["symbol"], line["join_window_ms"]) == ("join_window_too_small", BTC, 2_000)
+
+
+async def test_places_in_the_join_window_are_told_from_the_earliest_on() -> None:
+    system = System(rules=PositionRules(rest_weight_per_minute=600))
+    async with system.life():
+        await system.pass_s(3)
+        await system.trade(ANN, BOB, 1)
+        await system.pass_s(12)
+        assert figures(system, "BTC_placed", "BTC_edge_share", "BTC_places") == (0, None, None)
+        for _ in range(60):  # busy enough that an answer's neighbours tell its place
+            await system.trade(ANN, BOB, 1)
+            await system.clock.advance(0.3)
+        await system.pass_s(5)
+        placed, edge, places = figures(system, "BTC_placed", "BTC_edge_share", "BTC_places")
+    assert isinstance(placed, int)
+    assert placed > 3
+    assert edge == 0.0
+    found = [tuple(map(int, each.split(":"))) for each in str(places).split()]
+    assert found == sorted(found)
+    assert sum(count for _, count in found) == placed
+    assert all(-250 <= ms <= 250 for ms, _ in found)  # this venue's answers are as of their stamp

@@ -367,3 +367,24 @@ async def test_the_user_slots_go_to_the_best_and_their_pushes_are_answers() -> N
         wanted = system.sockets["users"].wanted
         assert [w["user"] for w in wanted] == [BOB, CAT]
         assert {w["type"] for w in wanted} == {"clearinghouseState"}
+
+
+async def test_what_is_known_when_never_falls_though_our_clock_is_set_back() -> None:
+    system = System()
+    for _ in range(2):  # over a restart too
+        async with system.life():
+            await system.pass_s(3)
+            await system.trade(ANN, BOB, 5)
+            await system.pass_s(5)
+            system.clock.jump_ms(-2_000)
+            await system.pass_s(5)
+            system.lose()
+            await system.clock.advance(20)
+            system.connect()
+            await system.pass_s(5)
+        system.clock.jump_ms(-10_000)
+        await system.clock.advance(20)
+    kinds = {type(event) for event in system.events}
+    assert kinds == {PositionChanged, TapeAdvanced, TapeGapped}
+    known = [event.known_at_ms for event in system.events]
+    assert known == sorted(known)
