@@ -20,7 +20,7 @@ from market_scraper.domain.values import Address
 
 PRINTS_A_SECOND = 1_000
 A_BLOCK = 10
-ROUND_S = 8.0
+ROUND_S = 5.0
 KIB = 1_024
 
 
@@ -40,7 +40,7 @@ class Blocks:
     """Trades frames as of now. Each print has a price of its own, to know its message by, and a tracked buyer."""
 
     def __init__(self, traders: Sequence[Address]) -> None:
-        self._traders = traders
+        self._tracked, self._others = traders[:TRACKED], traders[TRACKED:] or traders[A_BLOCK:]
         self._random = random.Random(7)
         self._numbers = itertools.count(1)
         self._last_ms = 0
@@ -48,8 +48,8 @@ class Blocks:
     def make(self, now_ms: int) -> tuple[bytes, list[float]]:
         """One block, and its prices."""
         self._last_ms = now_ms = max(now_ms, self._last_ms + 1)
-        tracked = self._random.sample(self._traders[:TRACKED], A_BLOCK)
-        others = self._random.sample(self._traders[TRACKED:] or self._traders[A_BLOCK:], A_BLOCK)
+        tracked = self._random.sample(self._tracked, A_BLOCK)
+        others = self._random.sample(self._others, A_BLOCK)
         prices = [50_000.0 + next(self._numbers) / 10 for _ in range(A_BLOCK)]
         trades = [
             {
