@@ -30,8 +30,8 @@ PRUNE_ABOVE = 64
 RATE_SHAPE = 0.2
 """Far below 1: most traders change rarely and a few very often. Chosen by log score and calibration (decision 8)."""
 
-RATE_MEMORY_MS = 1_800_000
-"""Half an hour: habits change, and what somebody did hours ago says little of the next twenty seconds (decision 8)."""
+RATE_MEMORY_MS = 7_200_000
+"""Two hours: habits change, but who makes markets is told by an hour's count of changes at least (decision 8)."""
 
 NANO = 1_000
 """A venue price tick times a lot is a micro-dollar; we count a thousand times as fine."""

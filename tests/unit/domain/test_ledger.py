@@ -369,9 +369,9 @@ def test_what_somebody_did_long_ago_is_half_forgotten_so_that_the_rate_follows_n
     book.prints(*(print_(1_000 * i, ANN, BOB, 1) for i in range(1, 101)))
     ann = book.ledger.get(ANN)
     assert ann is not None
-    book.ledger.forget_old_changes(1_800_000)
+    book.ledger.forget_old_changes(7_200_000)
     assert (ann.changes, ann.watched_from_ms) == (100, 0)
-    book.ledger.forget_old_changes(1_800_002)
-    assert (ann.changes, ann.watched_from_ms) == (50, 900_001)
-    book.ledger.forget_old_changes(1_900_000)
+    book.ledger.forget_old_changes(7_200_002)
+    assert (ann.changes, ann.watched_from_ms) == (50, 3_600_001)
+    book.ledger.forget_old_changes(7_300_000)
     assert ann.changes == 50
