@@ -75,7 +75,7 @@ async def test_a_day_of_work_takes_no_more_memory_and_renews_sockets_without_a_g
         running(["tests.proof.venue", json.dumps(VENUE)], folder=tmp_path, name="venue") as venue,
         server(tmp_path, venue, module=("tests.proof.unhurried", str(SPEED)), **SETTINGS) as program,
         Observer(venue, program) as eye,
-        _clients(program, record),
+        _clients(program, record) as clients,
     ):
         started_ms = eye.now_ms()
         while (at_h := (eye.now_ms() - started_ms) / 3_600_000) < HOURS:
@@ -87,6 +87,7 @@ async def test_a_day_of_work_takes_no_more_memory_and_renews_sockets_without_a_g
         record.cores = (_cpu_s(program) / elapsed_s, _cpu_s(venue) / elapsed_s)
         refused = (await eye.stats())["answers_429"]
         log = _events(program)  # before it is stopped: then its sockets close one after the other
+        assert not any(client.done() for client in clients), "a client was thrown out"
         assert await program.stop() == 0
     with capsys.disabled():
         print(_report(record, eye, log))
@@ -111,7 +112,7 @@ def _sockets_were_renewed_without_a_gap(log: list[dict[str, Any]]) -> None:
 
 
 @asynccontextmanager
-async def _clients(program: Process, record: Record) -> AsyncIterator[None]:
+async def _clients(program: Process, record: Record) -> AsyncIterator[list[asyncio.Task[None]]]:
     """Somebody listens to each channel all the while, as a dashboard does."""
 
     async def listen(channel: str) -> None:
@@ -121,8 +122,7 @@ async def _clients(program: Process, record: Record) -> AsyncIterator[None]:
 
     tasks = [asyncio.create_task(listen(channel), name=f"client-{channel}") for channel in ("traders", "signals")]
     try:
-        yield
-        assert not any(task.done() for task in tasks), "a client was thrown out"
+        yield tasks
     finally:
         for task in tasks:
             task.cancel()
