@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from bench import floors, made
 from bench.figures import Aim, Benchmark, Round, Stopwatch, main
 from bench.tape import SOCKETS, START_MS, TRADERS, Listener
-from market_scraper.domain.ledger import Answer
+from market_scraper.domain.book import Answer
 from market_scraper.domain.watch import CoinWatch
 from market_scraper.ports.sources import AccountHeard
 

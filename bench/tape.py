@@ -10,7 +10,7 @@ from market_scraper.connectors.hyperliquid.reader import FrameReader
 from market_scraper.connectors.hyperliquid.session import Session
 from market_scraper.connectors.hyperliquid.table import MarketTable
 from market_scraper.connectors.hyperliquid.twins import Twins
-from market_scraper.domain.ledger import Answer
+from market_scraper.domain.book import Answer
 from market_scraper.domain.market import Market
 from market_scraper.domain.positions import AccountSnapshot, SnapshotPosition
 from market_scraper.domain.rules import PositionRules

@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 
 from market_scraper.collectors.pace import Pace
 from market_scraper.collectors.targets import Worth
+from market_scraper.domain.book import Answer
 from market_scraper.domain.errors import InvalidInput, SourceError
-from market_scraper.domain.ledger import Answer
 from market_scraper.domain.planner import ANSWER_DUE_S, Planner, Target
 from market_scraper.domain.positions import AccountSnapshot
 from market_scraper.domain.values import Address, Symbol

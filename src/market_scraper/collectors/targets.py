@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Mapping
 
+from market_scraper.domain.book import Book
 from market_scraper.domain.claims import claim
 from market_scraper.domain.events import TradersRated
-from market_scraper.domain.ledger import Book
 from market_scraper.domain.planner import Target
 from market_scraper.domain.traders import RatedTrader
 from market_scraper.domain.values import Address, Symbol

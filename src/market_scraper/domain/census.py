@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from market_scraper.domain.ledger import Book
+from market_scraper.domain.book import Book
 from market_scraper.domain.positions import PositionState, TapeMark
 
 

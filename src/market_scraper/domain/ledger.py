@@ -14,8 +14,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-import msgspec
-
+from market_scraper.domain.book import NANO, Answer, Book, book_of, cast_doubt, cost_after, position_of, prune
 from market_scraper.domain.events import PositionChanged
 from market_scraper.domain.market import PRICE_AND_SIZE_DECIMALS, Market, Print
 from market_scraper.domain.positions import AccountSnapshot, Cause, Position, PositionState, TapeGap
@@ -33,9 +32,6 @@ RATE_SHAPE = 0.2
 RATE_MEMORY_MS = 7_200_000
 """Two hours: habits change, but who makes markets is told by an hour's count of changes at least (decision 8)."""
 
-NANO = 1_000
-"""A venue price tick times a lot is a micro-dollar; we count a thousand times as fine."""
-
 _UNKNOWN = PositionState.UNKNOWN
 
 _CAUSES = {
@@ -45,42 +41,6 @@ _CAUSES = {
     "odd_size": Cause.ODD_SIZE,
 }
 """Why a fact that a verdict makes is published."""
-
-
-@dataclass(slots=True)
-class Book:
-    """What is known of one trader in this coin. `lots` = base + net, where a base is known."""
-
-    trader: Address
-    net: int = 0
-    seen_net: int = 0  # net since first seen, over restarts: what `unknown` shows
-    base: int | None = None
-    fits: frozenset[int] | None = None  # bases that every answer of this epoch allows; None = no answer yet
-    state: PositionState = PositionState.UNKNOWN
-    because: Cause | None = None
-    doubt: float | None = None
-    since_ms: int | None = None
-    epoch_ms: int = 0
-    recent: list[tuple[int, int, float]] = field(default_factory=list)  # (block time, net lots, mean price)
-    forgot_ms: int = -1  # prints at or before it are no longer in `recent`
-    cost: int | None = None  # nano-dollars paid for the open size; None = unsure
-    leverage: int | None = None
-    liquidation_px: float | None = None
-    account_value: float | None = None
-    net_share: float | None = None
-    confirmed_ms: int | None = None  # stamp of the last answer that agreed
-    answered_ms: int = -1  # stamp of the last answer that was judged
-    changes: int = 0
-    watched_from_ms: int = 0
-    t_ms: int = 0
-    tid: int = 0
-    counted_to_ms: int = -1  # after a restart: prints at or before it are in the stored size
-    version: int = 0
-
-    @property
-    def lots(self) -> int | None:
-        """The size, in lots; None where no base is known."""
-        return None if self.base is None else self.base + self.net
 
 
 @dataclass(slots=True)
@@ -97,19 +57,6 @@ class LedgerCounts:
     offsets_ms: Counter[int] = field(default_factory=Counter)  # where in the window cuts fall, in 250 ms steps
     placed: int = 0  # cuts in it: those that are known to a tenth of the window
     at_edge: int = 0  # of these, in the window's outer tenth
-
-
-class Answer(msgspec.Struct, frozen=True, gc=False):
-    """One account answer's word on this coin. `lots` None = a size off the lot grid; 0 = flat."""
-
-    trader: Address
-    time_ms: int
-    lots: int | None
-    entry_px: float | None
-    leverage: int | None
-    liquidation_px: float | None
-    account_value: float
-    net_share: float | None = None
 
 
 class CoinLedger:
@@ -177,38 +124,7 @@ class CoinLedger:
         for position in positions:
             self._version = max(self._version, position.version)
             self._known_ms = max(self._known_ms, position.t_ms, position.version // 1000)
-            lots = position.lots
-            cost = None
-            if lots is not None and position.entry_px is not None:
-                cost = round(position.entry_px * self._ticks) * abs(lots)
-            fits = None
-            if lots is not None and position.state is PositionState.EXACT and position.epoch_ms == epoch_ms:
-                fits = frozenset((lots,))
-            self._books[position.trader] = Book(
-                trader=position.trader,
-                seen_net=position.net_lots,
-                base=lots,
-                fits=fits,
-                state=position.state,
-                because=position.because,
-                doubt=position.doubt,
-                since_ms=position.since_ms,
-                epoch_ms=position.epoch_ms,
-                forgot_ms=position.t_ms,
-                cost=cost,
-                leverage=position.leverage,
-                liquidation_px=position.liquidation_px,
-                account_value=position.account_value,
-                net_share=position.net_share,
-                confirmed_ms=position.confirmed_ms,
-                answered_ms=-1 if position.confirmed_ms is None else position.confirmed_ms,
-                changes=position.changes,
-                watched_from_ms=position.watched_from_ms,
-                t_ms=position.t_ms,
-                tid=position.tid,
-                counted_to_ms=position.t_ms,
-                version=position.version,
-            )
+            self._books[position.trader] = book_of(position, self._ticks, is_whole=position.epoch_ms == epoch_ms)
 
     # -- prints --------------------------------------------------------------------------------------------------
 
@@ -296,7 +212,7 @@ class CoinLedger:
                 after = base + own_net
                 before = after - lots
                 if lots and not is_late:
-                    cost = _paid(cost, before, after, round(mean_px * ticks))
+                    cost = cost_after(cost, before, after, round(mean_px * ticks))
                 elif is_late:
                     cost = None
                 if after == 0:
@@ -308,7 +224,7 @@ class CoinLedger:
                 recent = book.recent
                 recent.append((t_ms, lots, mean_px))
                 if len(recent) > PRUNE_ABOVE:
-                    _prune(book, t_ms - RING_MS)
+                    prune(book, t_ms - RING_MS)
             book.seen_net += lots
             if lots:
                 book.leverage = book.liquidation_px = None
@@ -337,7 +253,7 @@ class CoinLedger:
         if t_ms <= book.forgot_ms or book.answered_ms >= t_ms - self._window_ms:
             book.fits = None
             if book.state is not PositionState.UNKNOWN:
-                _doubt(book, Cause.LATE, 1.0, t_ms)
+                cast_doubt(book, Cause.LATE, 1.0, t_ms)
 
     def _learn_of_gaps(self, book: Book) -> None:
         if book.epoch_ms == self._epoch_ms:
@@ -347,7 +263,7 @@ class CoinLedger:
             book.epoch_ms = self._epoch_ms
         elif book.state is PositionState.EXACT:
             since = next((gap.since_ms for gap in self._gaps if gap.until_ms > book.epoch_ms), book.epoch_ms)
-            _doubt(book, Cause.GAP, 0.0, since)
+            cast_doubt(book, Cause.GAP, 0.0, since)
 
     # -- account answers -----------------------------------------------------------------------------------------
 
@@ -424,7 +340,7 @@ class CoinLedger:
         if answer.lots is None:
             self.counts.odd += 1
             book.fits = None
-            _doubt(book, Cause.ODD_SIZE, 1.0, watermark_ms)
+            cast_doubt(book, Cause.ODD_SIZE, 1.0, watermark_ms)
             return "odd_size"
         cuts = self._cuts(book, answer)
         if len(cuts) == 1:  # most traders are quiet in the window
@@ -443,14 +359,14 @@ class CoinLedger:
             self.counts.drift += 1
             book.base = self._shown(fits, answer, cuts)
             book.cost = None
-            _doubt(book, Cause.DRIFT, 1.0, watermark_ms)
+            cast_doubt(book, Cause.DRIFT, 1.0, watermark_ms)
             return "drift"
         if len(fits) > 1:
             self.counts.several += 1
             if book.base not in fits:
                 book.base = self._shown(fits, answer, cuts)
                 book.cost = None
-            _doubt(book, Cause.CANDIDATES, 1 - 1 / len(fits), watermark_ms)
+            cast_doubt(book, Cause.CANDIDATES, 1 - 1 / len(fits), watermark_ms)
             return "several"
         (base,) = fits
         matching = [cut_ms for cut_ms, net in cuts if answer.lots - net == base]
@@ -526,7 +442,7 @@ class CoinLedger:
             lots = answer.lots
             cost: int | None = round((answer.entry_px or 0.0) * self._ticks) * abs(lots)
             for _, change, px in after:
-                cost = _paid(cost, lots, lots + change, round(px * self._ticks))
+                cost = cost_after(cost, lots, lots + change, round(px * self._ticks))
                 lots += change
             book.cost = cost
         if book.lots == 0:
@@ -539,35 +455,7 @@ class CoinLedger:
 
     def position(self, book: Book) -> Position:
         """The book as a value."""
-        market, base, cost, state = self.market, book.base, book.cost, book.state
-        lots = None if base is None else base + book.net
-        entry_px = None
-        if lots and cost is not None and state is not _UNKNOWN:
-            entry_px = cost / abs(lots) / self._ticks
-        # By place, in the order of the fields: naming them would cost as much as all the rest of a fact.
-        return Position(
-            book.trader,
-            market.symbol,
-            market.sz_decimals,
-            lots,
-            book.seen_net,
-            state,
-            book.doubt,
-            book.because,
-            book.since_ms,
-            book.epoch_ms,
-            book.changes,
-            book.watched_from_ms,
-            entry_px,
-            book.leverage,
-            book.liquidation_px,
-            book.confirmed_ms,
-            book.account_value,
-            book.t_ms,
-            book.tid,
-            book.version,
-            book.net_share,
-        )
+        return position_of(book, self.market, self._ticks)
 
     def _fact(
         self, book: Book, before: int | None, cause: Cause, px: float | None, known_at_ms: int
@@ -578,34 +466,3 @@ class CoinLedger:
             version = known_ms * 1000
         self._version = book.version = version
         return PositionChanged(known_at_ms=known_ms, after=self.position(book), lots_before=before, cause=cause, px=px)
-
-
-def _doubt(book: Book, because: Cause, doubt: float, since_ms: int) -> None:
-    book.state = PositionState.UNSURE
-    book.because = because
-    book.doubt = doubt
-    book.since_ms = since_ms
-
-
-def _paid(cost: int | None, before: int, after: int, price: int) -> int | None:
-    """What the open size cost after a change, in nano-dollars: averaged in, taken out pro rata, new on a flip.
-
-    `price` in nano-dollars a lot.
-    """
-    if before == 0 or (before > 0) is not (after > 0):
-        return price * abs(after)
-    if cost is None:
-        return None
-    held, left = abs(before), abs(after)
-    if left > held:
-        return cost + price * (left - held)
-    return (2 * cost * left + held) // (2 * held)
-
-
-def _prune(book: Book, before_ms: int) -> None:
-    keep = 0
-    while keep < len(book.recent) and book.recent[keep][0] < before_ms:
-        keep += 1
-    if keep:
-        book.forgot_ms = max(book.forgot_ms, book.recent[keep - 1][0])
-        del book.recent[:keep]

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Iterable, Sequence
 
+from market_scraper.domain.book import Answer
 from market_scraper.domain.events import PositionChanged, TapeGapped
-from market_scraper.domain.ledger import RATE_SHAPE, Answer, CoinLedger
+from market_scraper.domain.ledger import RATE_SHAPE, CoinLedger
 from market_scraper.domain.market import Market, Print
 from market_scraper.domain.positions import AccountSnapshot, Position, TapeGap, TapeMark
 from market_scraper.domain.rules import PositionRules

@@ -13,9 +13,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
+from market_scraper.domain.book import Answer
 from market_scraper.domain.claims import claim
 from market_scraper.domain.events import PositionChanged, TapeGapped
-from market_scraper.domain.ledger import Answer
 from market_scraper.domain.market import Market, Print
 from market_scraper.domain.positions import AccountSnapshot, Position, PositionState, SnapshotPosition, TapeMark
 from market_scraper.domain.rules import PositionRules

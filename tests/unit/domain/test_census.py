@@ -1,7 +1,7 @@
 """How many positions are exact, unsure or unknown."""
 
+from market_scraper.domain.book import Book
 from market_scraper.domain.census import Census
-from market_scraper.domain.ledger import Book
 from market_scraper.domain.positions import PositionState, TapeGap, TapeMark
 from tests.facts import BTC, address
 
