@@ -112,18 +112,7 @@ async def _assemble(settings: Settings, roles: frozenset[str], *, collect: bool)
     backends = choose_backends(settings)
     program = _Program()
     async with AsyncExitStack() as stack:
-        store = await stack.enter_async_context(
-            open_store(
-                backends.store,
-                path=settings.storage.path,
-                retention=settings.storage.retention.rules(),
-                clock=clock,
-                busy_s=timeouts.SQLITE_BUSY_S,
-            )
-        )
-        bus = await stack.enter_async_context(
-            MemoryBus(_reserve_in(store), dead_letter=partial(_keep_dead_letter, store, clock))
-        )
+        store, bus = await _open_store_and_bus(stack, settings, clock)
         reports = Reports(clock, bus.publish)
         supervised = Supervisor(clock, on_crash=_crash_teller(reports), stop_s=timeouts.STOP_S / 4)
         views = LiveViews(
@@ -322,18 +311,8 @@ async def backfill(settings: Settings) -> int:
     Run it while no server has the same store open for collecting. Raises SourceError when the venue is away.
     """
     clock = ScaledClock(origin_s=settings.clock.origin, speed=settings.clock.speed)
-    backends = choose_backends(settings)
     async with AsyncExitStack() as stack:
-        store = await stack.enter_async_context(
-            open_store(
-                backends.store,
-                path=settings.storage.path,
-                retention=settings.storage.retention.rules(),
-                clock=clock,
-                busy_s=timeouts.SQLITE_BUSY_S,
-            )
-        )
-        bus = await stack.enter_async_context(MemoryBus(_reserve_in(store)))
+        store, bus = await _open_store_and_bus(stack, settings, clock)
         buffer = await stack.enter_async_context(Buffer(store, clock, max_size=1_000))
         inbox = await stack.enter_async_context(bus.subscribe("persister", *PERSISTED))
         persister = Persister(inbox, buffer, clock=clock, delays=backoff)
@@ -348,6 +327,23 @@ async def backfill(settings: Settings) -> int:
         return await CandlesCollector(
             http=http, sockets=None, bus=bus, store=store.candles, clock=clock, reporter=reporter, listing=listing
         ).backfill()
+
+
+async def _open_store_and_bus(stack: AsyncExitStack, settings: Settings, clock: Clock) -> tuple[Store, MemoryBus]:
+    """Open what the settings name; what the bus gives up on is kept in the store as a dead letter."""
+    store = await stack.enter_async_context(
+        open_store(
+            choose_backends(settings).store,
+            path=settings.storage.path,
+            retention=settings.storage.retention.rules(),
+            clock=clock,
+            busy_s=timeouts.SQLITE_BUSY_S,
+        )
+    )
+    bus = await stack.enter_async_context(
+        MemoryBus(_reserve_in(store), dead_letter=partial(_keep_dead_letter, store, clock))
+    )
+    return store, bus
 
 
 # -- small parts -----------------------------------------------------------------------------------------------------
