@@ -1,0 +1,191 @@
+import pytest
+
+from market_scraper.connectors.onchain.bitview import Bitview
+from market_scraper.connectors.onchain.bitview_series import SERIES
+from market_scraper.connectors.onchain.fetch import Refused
+from market_scraper.domain.errors import InvalidInput, SourceError
+from market_scraper.domain.onchain import AGE_BANDS, DAY_MS, METRICS, Answer, Source, age_metric
+from tests.fakes import FakeFetch
+from tests.unit.connectors.onchain.bitview_host import BULK, ROOT, SEARCH, BitviewHost
+from tests.unit.connectors.onchain.recorded import day_ms
+
+NOW = day_ms("2026-10-20") + 9 * 3_600_000
+LAST = "2026-10-20"
+KNOWN = dict.fromkeys(SERIES, day_ms("2026-10-19"))
+
+
+def newest(answer: Answer) -> dict[str, int]:
+    return {each.metric: each.t_ms for each in answer.observations}
+
+
+def searches(fetch: FakeFetch) -> list[str]:
+    return [params["q"] for url, params in fetch.asked if url == SEARCH]
+
+
+async def test_new_days_take_two_requests_and_one_for_the_height() -> None:
+    fetch = FakeFetch(BitviewHost(LAST))
+
+    answer = await Bitview(fetch, ROOT).read(KNOWN, NOW)
+
+    assert [params.get("start") for _, params in fetch.asked] == ["2026-10-13", "2026-10-13", None]
+    assert set(newest(answer)) == set(METRICS_GIVEN)
+    of_today = {each.metric: each.value for each in answer.observations if each.t_ms >= day_ms(LAST)}
+    assert of_today["hash_rate"] == pytest.approx(1_100.0)
+    assert sum(of_today[age_metric(band)] for band in AGE_BANDS) == pytest.approx(of_today["supply"])
+    assert newest(answer)["block_height"] == NOW
+    assert of_today["block_height"] == 970_695.0
+    assert answer.notes == ()
+    assert answer.next_in_s is None
+
+
+METRICS_GIVEN = [metric for metric, kind in METRICS.items() if Source.BITVIEW in kind.sources]
+
+
+async def test_it_gives_what_the_table_of_metrics_says() -> None:
+    assert set(Bitview.metrics) == set(METRICS_GIVEN)
+
+
+async def test_a_first_read_brings_the_whole_history_in_slices_oldest_first() -> None:
+    fetch = FakeFetch(BitviewHost(LAST))
+
+    answer = await Bitview(fetch, ROOT).read({}, NOW)
+
+    slices = [(params["start"], params.get("end")) for url, params in fetch.asked if url == BULK]
+    assert slices[::2] == slices[1::2]
+    assert slices[0] == ("2009-01-03", "2011-09-30")
+    assert [end for _, end in slices[::2]][:-1] == [start for start, _ in slices[2::2]]
+    assert slices[-1][1] is None
+    supply = [each.t_ms for each in answer.observations if each.metric == "supply"]
+    assert supply == [day_ms("2009-01-03"), *range(day_ms("2009-01-09"), NOW, DAY_MS)]
+    assert [each.t_ms for each in answer.observations] == sorted(each.t_ms for each in answer.observations)
+    assert {each.t_ms for each in answer.observations if each.provisional} == {day_ms("2026-10-19"), day_ms(LAST)}
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+async def test_a_renamed_series_is_noted_with_what_the_host_calls_it_now_and_the_others_stay(quiet: bool) -> None:
+    fetch = FakeFetch(BitviewHost(LAST, renamed={"puell_multiple": "puell_ratio"}, quiet=quiet))
+
+    answer = await Bitview(fetch, ROOT).read(KNOWN, NOW)
+
+    assert set(newest(answer)) == set(METRICS_GIVEN) - {"puell"}
+    assert [(note.kind, note.metric) for note in answer.notes] == [("schema_drift", "puell")]
+    assert "puell_ratio" in answer.notes[0].text
+    assert "puell_multiple" in answer.notes[0].text
+    assert "mvrv" not in answer.notes[0].text  # the search finds it alike, but it is known under its own name
+
+
+async def test_the_host_is_asked_for_one_new_name_a_read_and_once_for_each() -> None:
+    gone = {"mvrv": "mvrv_now", "nupl": "nupl_now", "puell_multiple": "puell_now"}
+    fetch = FakeFetch(BitviewHost(LAST, renamed=gone))
+    bitview = Bitview(fetch, ROOT)
+
+    for _ in range(5):
+        answer = await bitview.read(KNOWN, NOW)
+
+    assert searches(fetch) == ["mvrv", "nupl", "puell_multiple"]
+    assert all(new in " ".join(note.text for note in answer.notes) for new in gone.values())
+
+
+async def test_the_next_best_name_is_read_where_there_is_one() -> None:
+    fetch = FakeFetch(BitviewHost(LAST, renamed={"supply": "supply_btc"}))
+
+    answer = await Bitview(fetch, ROOT).read(KNOWN, NOW)
+
+    assert newest(answer)["supply"] == day_ms(LAST)
+    assert "circulating_supply is read instead" in answer.notes[0].text
+
+
+async def test_a_lost_helper_of_dates_costs_nothing_but_a_note() -> None:
+    answer = await Bitview(FakeFetch(BitviewHost(LAST, renamed={"date": "day"})), ROOT).read(KNOWN, NOW)
+
+    assert set(newest(answer)) == set(METRICS_GIVEN)
+    assert ["date" in note.text for note in answer.notes] == [True]
+
+
+async def test_a_series_that_is_back_comes_with_its_whole_history() -> None:
+    host = BitviewHost(LAST, renamed={"mvrv": "mvrv_now"})
+    bitview = Bitview(FakeFetch(host), ROOT)
+    had = newest(await bitview.read({}, NOW))
+
+    host.renamed.clear()
+    had |= newest(await bitview.read(had, NOW))
+    whole = await bitview.read(had, NOW)
+
+    assert "mvrv" not in had
+    mvrv = [each.t_ms for each in whole.observations if each.metric == "mvrv"]
+    assert mvrv[0] < day_ms("2012-01-01")
+    assert mvrv[-1] == day_ms(LAST)
+
+
+async def test_when_the_route_is_gone_it_gives_up_soon() -> None:
+    fetch = FakeFetch(lambda *_: Refused("bitview", 404, b"Not Found", retry_after_s=None))
+
+    with pytest.raises(SourceError, match="404"):
+        await Bitview(fetch, ROOT).read({}, NOW)
+    assert len(fetch.asked) <= 12
+
+
+async def test_one_forbidden_series_is_noted_as_such_and_not_searched_for() -> None:
+    host = BitviewHost(LAST)
+
+    def hosts(url: str, params: dict[str, str]) -> bytes | Exception:
+        if "nupl" in params.get("series", "").split(","):
+            return Refused(
+                "bitview", 403, b"""{"error":{"message":"'nupl' needs authentication"}}""", retry_after_s=None
+            )
+        return host(url, params)
+
+    fetch = FakeFetch(hosts)
+    answer = await Bitview(fetch, ROOT).read(KNOWN, NOW)
+
+    assert set(newest(answer)) == set(METRICS_GIVEN) - {"nupl"}
+    assert [(note.kind, note.metric) for note in answer.notes] == [("missing_metric", "nupl")]
+    assert searches(fetch) == []
+
+
+async def test_a_request_that_weighs_too_much_is_cut_in_halves() -> None:
+    host = BitviewHost(LAST)
+
+    def hosts(url: str, params: dict[str, str]) -> bytes | Exception:
+        if params.get("series", "").count(",") > 11:
+            return Refused("bitview", 400, b"Request weight 700000 exceeds maximum 650000", retry_after_s=None)
+        return host(url, params)
+
+    answer = await Bitview(FakeFetch(hosts), ROOT).read(KNOWN, NOW)
+
+    assert set(newest(answer)) == set(METRICS_GIVEN)
+    assert answer.notes == ()
+
+
+async def test_a_height_in_scientific_notation_is_one() -> None:
+    host = BitviewHost(LAST)
+    host.height = b"9.70695e5"
+
+    answer = await Bitview(FakeFetch(host), ROOT).read(KNOWN, NOW)
+
+    assert answer.observations[-1].value == 970_695.0
+
+
+@pytest.mark.parametrize("height", [b"null", b"-1", b"<html>", SourceError("bitview", "HTTP 500", retry_after_s=1.0)])
+async def test_without_a_height_the_series_still_come(height: bytes | Exception) -> None:
+    host = BitviewHost(LAST)
+    host.height = height
+
+    answer = await Bitview(FakeFetch(host), ROOT).read(KNOWN, NOW)
+
+    assert set(newest(answer)) == set(METRICS_GIVEN) - {"block_height"}
+    assert [note.metric for note in answer.notes] == ["block_height"]
+
+
+async def test_nulls_alone_are_no_answer() -> None:
+    host = BitviewHost("2026-10-01")  # a server that has stood still for weeks has nothing for the last days
+
+    with pytest.raises(InvalidInput):
+        await Bitview(FakeFetch(host), ROOT).read(KNOWN, NOW)
+
+
+@pytest.mark.parametrize("url", [ROOT, f"{ROOT}/", f"{ROOT}/api", f"{ROOT}/api/series", f"{ROOT}/api/series/bulk"])
+async def test_the_setting_may_be_the_host_or_any_part_of_the_address(url: str) -> None:
+    fetch = FakeFetch(BitviewHost(LAST))
+    await Bitview(fetch, url).read(KNOWN, NOW)
+    assert len(fetch.asked) == 3
