@@ -1,5 +1,7 @@
 """Doors that the real venue has not: the truth, what was counted, and faults on request. For tests and benchmarks."""
 
+from collections.abc import Callable
+
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
@@ -16,8 +18,9 @@ def _json(data: object, status: int = 200) -> Response:
 class Control:
     """Handlers of `/_truth`, `/_truth/traders`, `/_truth/activity`, `/_truth/off_tape`, `/_stats` and `/_control`."""
 
-    def __init__(self, venue: Venue) -> None:
+    def __init__(self, venue: Venue, onchain_stats: Callable[[], dict[str, object]]) -> None:
         self._venue = venue
+        self._onchain_stats = onchain_stats
 
     async def truth(self, request: Request) -> Response:
         """`?coin=&at_ms=[&user=]`: true sizes (string coins, signed) after all blocks with time <= at_ms.
@@ -57,7 +60,7 @@ class Control:
 
     async def stats(self, _request: Request) -> Response:
         """What was counted since the start."""
-        return _json(self._venue.stats())
+        return _json({**self._venue.stats(), "onchain": self._onchain_stats()})
 
     async def control(self, request: Request) -> Response:
         """Take a fault or a list of them; `at_s` counts from now."""

@@ -7,8 +7,11 @@ A schedule is a list of faults, each with `kind` and `at_s`, the venue second (f
     - {kind: lose, at_s: 90, for_s: 30, share: 0.1, channel: trades}
     - {kind: answer, at_s: 120, for_s: 10, type: clearinghouseState, status: 429}
 
+    - {kind: onchain_freeze, host: cbbi, metric: Puell, at_s: 0, for_s: 3600}
+
 `sockets` counts sockets in the order in which they were opened (empty = all that are open then); `channel`, `coin`
-and `type` empty = any. Faults of frames are rolled for each socket on its own.
+and `type` empty = any. Faults of frames are rolled for each socket on its own. Those of the on-chain hosts are in
+`onchain.faults`.
 """
 
 from pathlib import Path
@@ -16,6 +19,8 @@ from typing import ClassVar, Literal
 
 import msgspec
 import yaml
+
+from market_scraper.simulator.onchain.faults import OnChainFault
 
 
 class _Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind", tag=str.lower):
@@ -158,7 +163,7 @@ class ClockJump(_Lasting, frozen=True, kw_only=True, tag="clock_jump"):
 OfFrames = Duplicate | Lose | Late | Malform | Truncate | Rename
 OfAnswers = Answer | Slow | Stall
 OfWorld = OffTape | Trade | Delist | Halt | Burst
-Fault = Disconnect | HalfOpen | Mute | Outage | OfFrames | OfAnswers | OfWorld | ClockJump
+Fault = Disconnect | HalfOpen | Mute | Outage | OfFrames | OfAnswers | OfWorld | ClockJump | OnChainFault
 
 
 def decode_faults(raw: object) -> tuple[Fault, ...]:

@@ -61,18 +61,19 @@ def surcharge(kind: str, items: int) -> int:
 
 
 class SlidingWindow:
-    """Sums amounts over the last 60 s; an amount leaves exactly 60 s after it came."""
+    """Sums amounts over the last `window_s`; an amount leaves exactly so long after it came."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, window_s: float = WINDOW_S) -> None:
         self._limit = limit
+        self._window_s = window_s
         self._entries: deque[tuple[float, int]] = deque()
         self._sum = 0
         self.peak = 0
 
     def used(self, now_s: float) -> int:
-        """The sum over the last 60 s."""
+        """The sum over the window."""
         entries = self._entries
-        while entries and entries[0][0] <= now_s - WINDOW_S:
+        while entries and entries[0][0] <= now_s - self._window_s:
             self._sum -= entries.popleft()[1]
         return self._sum
 

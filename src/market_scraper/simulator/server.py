@@ -1,7 +1,8 @@
 """The paper venue as a program of its own: it serves the venue's paths on one port, for any client.
 
-`/info`, `/Mainnet/leaderboard` and `/ws` are the venue's; `/_truth`, `/_truth/traders`, `/_truth/activity`,
-`/_truth/off_tape`, `/_stats` and `/_control` are ours (see `control`).
+`/info`, `/Mainnet/leaderboard` and `/ws` are the venue's; the Bitcoin on-chain hosts are served under their own paths
+(see `onchain.hosts`); `/_truth`, `/_truth/{traders,activity,off_tape,onchain}`, `/_stats`
+and `/_control` are ours (see `control`).
 """
 
 import asyncio
@@ -18,6 +19,7 @@ from starlette.routing import Route, WebSocketRoute
 from market_scraper.ports.clock import Clock
 from market_scraper.simulator.control import Control
 from market_scraper.simulator.http import HttpDoor
+from market_scraper.simulator.onchain import OnChainHosts
 from market_scraper.simulator.options import VenueOptions
 from market_scraper.simulator.transport import AbortableWebSocket
 from market_scraper.simulator.venue import Venue
@@ -101,7 +103,8 @@ class PaperVenue:
 
     def _routes(self) -> Starlette:
         http, sockets = HttpDoor(self.venue, self._clock), SocketDoor(self.venue, self._clock)
-        control = Control(self.venue)
+        hosts = OnChainHosts(self._options.seed, self._clock, lambda: self.venue.faults.in_force(self.venue.now_ms()))
+        control = Control(self.venue, hosts.stats)
         return Starlette(
             routes=[
                 Route("/info", http.info, methods=["POST"]),
@@ -113,6 +116,7 @@ class PaperVenue:
                 Route("/_truth/off_tape", control.off_tape, methods=["GET"]),
                 Route("/_stats", control.stats, methods=["GET"]),
                 Route("/_control", control.control, methods=["POST"]),
+                *hosts.routes(),
             ]
         )
 

@@ -1,11 +1,10 @@
 """One coin's candles: recent minutes kept bar by bar, everything else merged from them or from `history`."""
 
-import random
 from array import array
 
 from market_scraper.simulator.world.bars import DAY_MS, INTERVALS, MINUTE_MS, Bar, merge, next_open, open_of
 from market_scraper.simulator.world.facts import Candle
-from market_scraper.simulator.world.history import LEVELS, History, draw_bar
+from market_scraper.simulator.world.history import LEVELS, History, minutes_before
 from market_scraper.simulator.world.markets import Market
 
 RETAINED = 5000  # bars of an interval that the venue still has
@@ -20,16 +19,10 @@ class CandleBook:
         self._market = market
         self._first_ms = start_ms // DAY_MS * DAY_MS - DAY_MS
         self._now_ms = start_ms
-        self._minutes: list[Bar] = []
         self._forming: dict[str, tuple[int, int, Bar | None]] = {}  # interval -> open, next minute, merged so far
-        rng = random.Random(f"minutes:{seed}:{market.coin}")
-        px = start_px
-        for _ in range((start_ms - self._first_ms) // MINUTE_MS):
-            bar = draw_bar(market, px, MINUTE_MS, prints_per_s, rng)
-            self._minutes.append(bar)
-            px = bar.o
-        self._minutes.reverse()
-        self._history = History(market, seed, self._first_ms, days, px, prints_per_s)
+        minutes = (start_ms - self._first_ms) // MINUTE_MS
+        self._minutes = list(minutes_before(market, seed, minutes, start_px, prints_per_s))
+        self._history = History(market, seed, self._first_ms, days, self._minutes[0].o, prints_per_s)
         self._volume = array("q", [0])  # running sums over the minutes before each minute
         self._notional = array("q", [0])
         for bar in self._minutes:

@@ -29,6 +29,7 @@ LEVELS: dict[str, int] = {
     "1m": MINUTE_MS,
 }
 _USUAL_PRINT_USD = 4_000.0
+_KEPT = 64  # pasts of coins: worlds that begin alike share them, as most of a test run's do
 
 
 class History:
@@ -39,7 +40,7 @@ class History:
         self._seed = seed
         self.end_ms = end_ms
         self.begin_ms = end_ms - days * DAY_MS
-        self._days = self._draw_days(days, close_px, prints_per_s)
+        self._days = days_before(market, seed, days, close_px, prints_per_s)
         # 5,000 bars of one minute touch some 1,500 parents.
         self._children = lru_cache(maxsize=8192)(self._split)
 
@@ -56,14 +57,29 @@ class History:
         rng = random.Random(f"bars:{self._seed}:{self._market.coin}:{parent}:{parent_ms}")
         return split(self.bar(parent, parent_ms), parts, rng, self._market)
 
-    def _draw_days(self, days: int, close_px: int, prints_per_s: float) -> list[Bar]:
-        rng = random.Random(f"days:{self._seed}:{self._market.coin}")
-        bars = []
-        for _ in range(days):
-            bar = draw_bar(self._market, close_px, DAY_MS, prints_per_s, rng)
-            bars.append(bar)
-            close_px = bar.o
-        return bars[::-1]
+
+@lru_cache(_KEPT)
+def days_before(market: Market, seed: int, count: int, close_px: int, prints_per_s: float) -> tuple[Bar, ...]:
+    """Give `count` days, oldest first, of which the last closes at `close_px`."""
+    return _drawn_back(f"days:{seed}:{market.coin}", market, DAY_MS, count, close_px, prints_per_s)
+
+
+@lru_cache(_KEPT)
+def minutes_before(market: Market, seed: int, count: int, close_px: int, prints_per_s: float) -> tuple[Bar, ...]:
+    """Give `count` minutes, oldest first, of which the last closes at `close_px`."""
+    return _drawn_back(f"minutes:{seed}:{market.coin}", market, MINUTE_MS, count, close_px, prints_per_s)
+
+
+def _drawn_back(
+    stream: str, market: Market, length_ms: int, count: int, close_px: int, prints_per_s: float
+) -> tuple[Bar, ...]:
+    rng = random.Random(stream)
+    bars = []
+    for _ in range(count):
+        bar = draw_bar(market, close_px, length_ms, prints_per_s, rng)
+        bars.append(bar)
+        close_px = bar.o
+    return tuple(reversed(bars))
 
 
 def draw_bar(market: Market, close_px: int, length_ms: int, prints_per_s: float, rng: random.Random) -> Bar:
