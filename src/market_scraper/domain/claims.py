@@ -1,6 +1,7 @@
 """What may be claimed of a position now, given how far the tape is whole."""
 
 import math
+from collections.abc import Sequence
 
 import msgspec
 
@@ -20,15 +21,34 @@ class Claim(msgspec.Struct, frozen=True, gc=False):
     as_of_ms: int
 
 
-def chance_of_change(position: Position, mark: TapeMark, heard_until_ms: int, unheard_ms: int) -> float:
-    """The chance that the trader changed in `unheard_ms`, given how often until `heard_until_ms` (decision 8).
+def chance(expected: float, shape: float, spread: float) -> float:
+    """The chance of at least one change where `expected` ones are, by a rate that is known as by `shape` changes.
+
+    Two things make it less than 1 - exp(-expected): the rate is known badly, with a relative variance of 1 / shape, and
+    that of now lies beside its own average, with one of `spread`. Both bend the curve as a Gamma mixture does.
+    """
+    sure = 1.0 / (1.0 / shape + spread)
+    return -math.expm1(-sure * math.log1p(expected / sure))
+
+
+def chance_of_change(
+    position: Position, mark: TapeMark, watched_ms: int, missed: Sequence[TapeGap], stale_ms: float = 0.0
+) -> float:
+    """The chance that the trader changed in these gaps or since `stale_ms`, given its changes in `watched_ms`.
 
     The trader's rate is Gamma-Poisson, shrunk to everyone's: prior shape a and watch time b, k changes in T seconds.
-    Its uncertainty counts too, so no change in g seconds has the chance ((b + T) / (b + T + g))^(a + k).
+    With a pace of 1 and no spread, no change in g seconds has the chance ((b + T) / (b + T + g))^(a + k) (decision 8).
     """
-    watched_s = mark.rate_watch_s + max(0, heard_until_ms - position.watched_from_ms) / 1000
     shape = mark.rate_shape + position.changes
-    return -math.expm1(-shape * math.log1p(unheard_ms / 1000 / watched_s))
+    watched_s = mark.rate_watch_s + max(0, watched_ms) / 1000
+    paced_ms, spread = mark.pace * stale_ms, mark.spread
+    for gap in missed:
+        pace, own = (mark.pace, mark.spread) if gap.pace is None else (gap.pace, gap.spread or 0.0)
+        unheard_ms = pace * (gap.until_ms - gap.since_ms)
+        paced_ms += unheard_ms
+        if paced_ms > 0:  # each by its part of the changes expected
+            spread += (own - spread) * unheard_ms / paced_ms
+    return chance(shape * (paced_ms / 1000) / watched_s, shape, spread)
 
 
 def claim(position: Position, mark: TapeMark, venue_now_ms: int, *, exact_max_age_ms: int = EXACT_MAX_AGE_MS) -> Claim:
@@ -49,9 +69,11 @@ def claim(position: Position, mark: TapeMark, venue_now_ms: int, *, exact_max_ag
     if position.state is PositionState.EXACT and not missed and not stale and mark.epoch_ms <= position.epoch_ms:
         return Claim(PositionState.EXACT, None, None, None, as_of)
 
-    unheard_ms = sum(gap.until_ms - gap.since_ms for gap in missed) + (max(0, venue_now_ms - as_of) if stale else 0)
-    heard_until = missed[0].since_ms if missed else as_of
-    grown = chance_of_change(position, mark, heard_until, unheard_ms)
+    # Changes are counted up to the gap, and again after it: who printed since was heard that much longer.
+    watched_ms = max(missed[0].since_ms if missed else as_of, position.t_ms) - position.watched_from_ms
+    watched_ms -= sum(gap.until_ms - gap.since_ms for gap in missed if gap.until_ms <= position.t_ms)
+    stale_ms = max(0, venue_now_ms - as_of) if stale else 0
+    grown = chance_of_change(position, mark, watched_ms, missed, stale_ms)
     doubt = 1 - (1 - (position.doubt or 0.0)) * (1 - grown)
     if position.state is PositionState.UNSURE:
         return Claim(PositionState.UNSURE, doubt, position.because, position.since_ms, as_of)

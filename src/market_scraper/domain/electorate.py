@@ -128,7 +128,12 @@ class Electorate:
         return told
 
     def advanced(self, event: TapeAdvanced) -> list[Signal]:
-        """Take the mark; give the pending block's signal, and the one that the mark itself makes due."""
+        """Take the mark; give the pending block's signal, and the one that the mark itself makes due.
+
+        One that stands behind what was restored is delivered again: it says nothing.
+        """
+        if self._stands_behind(event.mark):
+            return []
         told = [self.settle()]
         self._mark, self._offset_ms = event.mark, event.venue_offset_ms
         self._is_tape_heard = True
@@ -140,6 +145,8 @@ class Electorate:
 
     def gapped(self, event: TapeGapped) -> list[Signal]:
         """Take a gap: from here on nobody is exact until an account answer says so."""
+        if self._stands_behind(event.mark):
+            return []
         told = [self.settle()]
         self._mark, self._is_tape_heard = event.mark, True
         self._changed_ms = event.known_at_ms
@@ -194,6 +201,9 @@ class Electorate:
         self._sz_decimals = position.sz_decimals
         return True
 
+    def _stands_behind(self, mark: TapeMark) -> bool:
+        return self._mark is not None and mark.place < self._mark.place
+
     def _is_stale(self, now_ms: int) -> bool:
         return self._mark is None or now_ms + self._offset_ms - self._mark.watermark_ms > self._max_age_ms
 
@@ -232,7 +242,7 @@ class Electorate:
     def _voters(self, mark: TapeMark, stale_at_ms: int | None) -> list[Voter]:
         """Give the voters by address. A vote is made anew only when something that it leans on has changed."""
         votes = self._votes
-        lean_on = (mark.epoch_ms, mark.gaps, mark.halted_since_ms, mark.rate_shape, mark.rate_watch_s, stale_at_ms)
+        lean_on = msgspec.structs.replace(mark, watermark_ms=0), stale_at_ms
         if lean_on != self._votes_lean_on:
             votes.clear()
             self._classed.clear()

@@ -51,6 +51,14 @@ class BusUnreachable(MarketScraperError):
     """The bus cannot be reached. At start: say so and stop; later: wait."""
 
 
+class Fenced(MarketScraperError):
+    """Somebody else holds the lease now; what came since is not published. Stop acting and wait for the lease."""
+
+
+class ReaderLost(MarketScraperError):
+    """A reader was away beyond its deadline and events were given up: what it knows has a hole. Begin anew."""
+
+
 class CursorExpired(InvalidInput):
     """The version of the data that a cursor reads is gone; start the list anew."""
 

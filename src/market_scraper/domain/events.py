@@ -7,18 +7,22 @@ partition in which order is kept: the symbol for positions, tape and signals.
 import msgspec
 
 from market_scraper.domain.market import Candle, Market, MarketContext
+from market_scraper.domain.onchain import Reading
 from market_scraper.domain.positions import Cause, Position, TapeMark
 from market_scraper.domain.signals import Signal, TraderSignal
 from market_scraper.domain.traders import Choice, LeaderboardRow, RatedTrader
 from market_scraper.domain.values import Address, Interval, Symbol
 
 
-class _Event(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class _Event(msgspec.Struct, frozen=True, tag=True):
     known_at_ms: int
 
 
-class PositionChanged(_Event, frozen=True, kw_only=True, gc=False):
-    """One trader's position in one coin after one block (or one account answer); absolute before and after."""
+class PositionChanged(_Event, frozen=True, gc=False):
+    """One trader's position in one coin after one block (or one account answer); absolute before and after.
+
+    Name its fields when making one: only the ledger, which makes thousands a second, goes by place.
+    """
 
     after: Position
     lots_before: int | None
@@ -96,6 +100,13 @@ class TraderChosen(_Event, frozen=True, kw_only=True):
     choice: Choice
 
 
+class ConnectorChosen(_Event, frozen=True, kw_only=True):
+    """The user started or stopped a connector; the choice is stored. Whoever runs connectors obeys."""
+
+    name: str
+    running: bool
+
+
 class SignalGenerated(_Event, frozen=True, kw_only=True):
     """A symbol's aggregated signal."""
 
@@ -108,18 +119,24 @@ class TraderSignalGenerated(_Event, frozen=True, kw_only=True):
     signal: TraderSignal
 
 
+class ReadingsTaken(_Event, frozen=True, kw_only=True):
+    """On-chain readings that are new: a first value, or a revision of an old one. One source, oldest first."""
+
+    readings: tuple[Reading, ...]
+
+
 class ComponentReported(_Event, frozen=True, kw_only=True):
     """How one component is doing. Health is judged from `last_success_ms` against `allowed_age_s`."""
 
     name: str
-    kind: str  # connector, processor, store, bus, tape, api
+    kind: str  # connector, processor, scheduler, store, bus, tape, api
     running: bool
     last_success_ms: int | None
     allowed_age_s: float | None  # None = no data is due
     errors: int  # since start
     reason: str | None  # what fails now, None = nothing
     failing_since_ms: int | None
-    detail: dict[str, float | int | str | None] = {}
+    detail: dict[str, bool | float | int | str | None] = {}
 
 
 Event = (
@@ -133,8 +150,10 @@ Event = (
     | LeaderboardCaptured
     | TradersRated
     | TraderChosen
+    | ConnectorChosen
     | SignalGenerated
     | TraderSignalGenerated
+    | ReadingsTaken
     | ComponentReported
 )
 
@@ -156,5 +175,9 @@ def key_of(event: Event) -> str:
             return "traders"
         case MarketsListed():
             return "markets"
+        case ConnectorChosen():
+            return "commands"
+        case ReadingsTaken():
+            return "onchain"
         case ComponentReported():
             return "health"

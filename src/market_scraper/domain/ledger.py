@@ -10,12 +10,12 @@ Sizes are whole lots, signed by the place in `users` (first bought, second sold)
 """
 
 import heapq
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Sequence
+from math import floor
 
 from market_scraper.domain.book import NANO, Answer, Book, book_of, cast_doubt, cost_after, position_of, prune
 from market_scraper.domain.events import PositionChanged
+from market_scraper.domain.joining import Joiner, LedgerCounts
 from market_scraper.domain.market import PRICE_AND_SIZE_DECIMALS, Market, Print
 from market_scraper.domain.positions import AccountSnapshot, Cause, Position, PositionState, TapeGap
 from market_scraper.domain.tape import Advance
@@ -24,7 +24,8 @@ from market_scraper.domain.values import Address
 RING_MS = 30_000
 """How far back a trader's own prints are kept for joining: an answer older than that is refused."""
 
-PRUNE_ABOVE = 64
+PRUNE_ABOVE = 16
+"""Who has fewer recent blocks is left alone; who has more keeps RING_MS to twice as much. With 64 it was 3 % slower."""
 
 RATE_SHAPE = 0.2
 """Far below 1: most traders change rarely and a few very often. Chosen by log score and calibration (decision 8)."""
@@ -32,7 +33,9 @@ RATE_SHAPE = 0.2
 RATE_MEMORY_MS = 7_200_000
 """Two hours: habits change, but who makes markets is told by an hour's count of changes at least (decision 8)."""
 
-_UNKNOWN = PositionState.UNKNOWN
+# Python 3.11 takes 0.1 us to find a member of an enumeration, a tenth of what a fact costs; a global takes none of it.
+_EXACT, _UNKNOWN = PositionState.EXACT, PositionState.UNKNOWN
+_PRINT, _LATE, _DRIFT = Cause.PRINT, Cause.LATE, Cause.DRIFT
 
 _CAUSES = {
     "exact": Cause.BASE,
@@ -43,20 +46,11 @@ _CAUSES = {
 """Why a fact that a verdict makes is published."""
 
 
-@dataclass(slots=True)
-class LedgerCounts:
-    """What happened so far, for health and metrics."""
+_Turnover = tuple[int, int, float, int, float]
+"""What one trader did in one block: net lots, gross lots, their mean price, the last print's tid and its price.
 
-    judged: int = 0
-    joined: int = 0  # became exact
-    confirmed: int = 0  # were exact and agreed
-    several: int = 0
-    drift: int = 0
-    odd: int = 0
-    refused: Counter[str] = field(default_factory=Counter)
-    offsets_ms: Counter[int] = field(default_factory=Counter)  # where in the window cuts fall, in 250 ms steps
-    placed: int = 0  # cuts in it: those that are known to a tenth of the window
-    at_edge: int = 0  # of these, in the window's outer tenth
+A tuple, for most traders have one print in a block: an object with fields took 3 % of the way from bytes to facts.
+"""
 
 
 class CoinLedger:
@@ -69,16 +63,18 @@ class CoinLedger:
         self._epoch_ms = epoch_ms
         self._gaps: list[TapeGap] = []
         self._books: dict[Address, Book] = {}
-        self._due: list[tuple[int, int, Answer]] = []  # (due_ms, order of arrival, answer)
+        self.due: list[tuple[int, int, Answer]] = []  # (due_ms, order of arrival, answer), the first one first
         self._order = 0
         self._version = 0
         self._known_ms = 0
+        self._counted_to_ms = -1  # no book is restored with a later block
         # Price ticks in a dollar: a tick times a lot is a nano-dollar, so that taking out pro rata rounds to nothing.
         self._ticks = NANO * 10.0 ** (PRICE_AND_SIZE_DECIMALS - market.sz_decimals)
+        self._joiner = Joiner(self.counts, window_ms=join_window_ms, ticks=self._ticks)
 
     # -- reading -------------------------------------------------------------------------------------------------
 
-    def books(self) -> Iterable[Book]:
+    def books(self) -> Collection[Book]:
         """Everyone ever seen."""
         return self._books.values()
 
@@ -89,12 +85,12 @@ class CoinLedger:
     @property
     def waiting(self) -> int:
         """Answers that wait for the watermark."""
-        return len(self._due)
+        return len(self.due)
 
     def is_exact(self, trader: Address) -> bool:
         """Whether the trader's size is exact up to the watermark."""
         book = self._books.get(trader)
-        return book is not None and book.state is PositionState.EXACT and book.epoch_ms == self._epoch_ms
+        return book is not None and book.state is _EXACT and book.epoch_ms == self._epoch_ms
 
     def known_at(self, now_ms: int) -> int:
         """When something of this coin that is told now counts as known: never falling, though our clock goes back."""
@@ -124,6 +120,7 @@ class CoinLedger:
         for position in positions:
             self._version = max(self._version, position.version)
             self._known_ms = max(self._known_ms, position.t_ms, position.version // 1000)
+            self._counted_to_ms = max(self._counted_to_ms, position.t_ms)
             self._books[position.trader] = book_of(position, self._ticks, is_whole=position.epoch_ms == epoch_ms)
 
     # -- prints --------------------------------------------------------------------------------------------------
@@ -138,9 +135,9 @@ class CoinLedger:
             self.gapped(advance.gap)
         facts: list[PositionChanged] = []
         if advance.fresh:
-            self._count_blocks(advance.fresh, Cause.PRINT, known_at_ms, facts)
+            self._count_blocks(advance.fresh, _PRINT, known_at_ms, facts)
         if advance.late:
-            self._count_blocks(advance.late, Cause.LATE, known_at_ms, facts)
+            self._count_blocks(advance.late, _LATE, known_at_ms, facts)
         return facts
 
     def gapped(self, gap: TapeGap) -> None:
@@ -151,98 +148,113 @@ class CoinLedger:
     def _count_blocks(
         self, prints: Sequence[Print], cause: Cause, known_at_ms: int, facts: list[PositionChanged]
     ) -> None:
-        # [net lots, gross lots, gross lots x price, tid, price] by trader; a list, for it is changed in place.
-        block: dict[Address, list[float]] = {}
+        block: dict[Address, _Turnover] = {}
+        first = block.setdefault
         block_ms = prints[0].time_ms
         for p in prints:
             if p.time_ms != block_ms:
                 self._close_block(block_ms, block, cause, known_at_ms, facts)
-                block = {}
+                block.clear()
                 block_ms = p.time_ms
             lots, px, tid = p.lots, p.px, p.tid
-            paid = lots * px
-            if (sums := block.get(p.buyer)) is None:
-                block[p.buyer] = [lots, lots, paid, tid, px]
-            else:
-                sums[0] += lots
-                sums[1] += lots
-                sums[2] += paid
-                sums[3] = tid
-                sums[4] = px
-            if (sums := block.get(p.seller)) is None:
-                block[p.seller] = [-lots, lots, paid, tid, px]
-            else:
-                sums[0] -= lots
-                sums[1] += lots
-                sums[2] += paid
-                sums[3] = tid
-                sums[4] = px
+            bought = (lots, lots, px, tid, px)
+            if (earlier := first(p.buyer, bought)) is not bought:
+                block[p.buyer] = _together(earlier, bought)
+            sold = (-lots, lots, px, tid, px)
+            if (earlier := first(p.seller, sold)) is not sold:
+                block[p.seller] = _together(earlier, sold)
         self._close_block(block_ms, block, cause, known_at_ms, facts)
 
     def _close_block(
         self,
         t_ms: int,
-        block: dict[Address, list[float]],
+        block: dict[Address, _Turnover],
         cause: Cause,
         known_at_ms: int,
         facts: list[PositionChanged],
     ) -> None:
         """Apply one block: one fact per trader in it.
 
-        This runs for both sides of every print, so what `_fact` does is written out here, and what
+        This runs for both sides of every print, so what `_fact` and `position_of` do is written out here, and what
         does not change within a block is looked up once.
         """
-        books, epoch_ms, is_late = self._books, self._epoch_ms, cause is Cause.LATE
-        ticks, position, append = self._ticks, self.position, facts.append
-        version = self._version
-        known_ms = max(self._known_ms, known_at_ms)
-        for trader, (net, gross, paid, tid, px) in block.items():
+        books, epoch_ms, is_late = self._books, self._epoch_ms, cause is _LATE
+        symbol, sz_decimals = self.market.symbol, self.market.sz_decimals
+        ticks = self._ticks
+        is_counted = t_ms <= self._counted_to_ms  # perhaps
+        known_ms = max(self._known_ms, known_at_ms, t_ms)
+        version = max(self._version, known_ms * 1000 - 1)
+        for trader, (lots, _, mean_px, tid, px) in block.items():
             book = books.get(trader)
             if book is None:
                 book = books[trader] = Book(trader, epoch_ms=epoch_ms, watched_from_ms=epoch_ms)
-            if t_ms <= book.counted_to_ms:
+            if is_counted and t_ms <= book.counted_to_ms:
                 continue
-            lots = int(net)
-            mean_px = paid / gross
-            base, cost = book.base, book.cost
+            base = book.base
             book.net = own_net = book.net + lots
+            cost = book.cost
             if base is None:
-                before = after = cost = None
+                before = after = book.cost = cost = None
             else:
                 after = base + own_net
                 before = after - lots
-                if lots and not is_late:
-                    cost = cost_after(cost, before, after, round(mean_px * ticks))
-                elif is_late:
-                    cost = None
                 if after == 0:
-                    cost = 0
-            book.cost = cost
+                    book.cost = cost = 0
+                elif is_late:
+                    book.cost = cost = None
+                elif lots:
+                    book.cost = cost = cost_after(cost, before, after, floor(mean_px * ticks + 0.5))
             if is_late:
                 self._insert_late(book, t_ms, lots, mean_px)
             else:
                 recent = book.recent
                 recent.append((t_ms, lots, mean_px))
-                if len(recent) > PRUNE_ABOVE:
+                if len(recent) > PRUNE_ABOVE and recent[0][0] < t_ms - 2 * RING_MS:
                     prune(book, t_ms - RING_MS)
-            book.seen_net += lots
             if lots:
                 book.leverage = book.liquidation_px = None
-            book.changes += 1
+            book.changes = changes = book.changes + 1
             if book.epoch_ms != epoch_ms:
                 self._learn_of_gaps(book)
-            newest_ms = book.t_ms
-            if t_ms > newest_ms:
-                book.t_ms = newest_ms = t_ms
-            book.tid = int(tid)
-            if newest_ms > known_ms:
-                known_ms = newest_ms
+            if t_ms > book.t_ms:
+                book.t_ms = at_ms = t_ms
+            else:
+                at_ms = book.t_ms
+                if at_ms > known_ms:
+                    known_ms = at_ms
+                    version = max(version, known_ms * 1000 - 1)
+            book.tid = tid
             version += 1
-            if known_ms * 1000 > version:
-                version = known_ms * 1000
             book.version = version
-            append(PositionChanged(known_at_ms=known_ms, after=position(book), lots_before=before, cause=cause, px=px))
-            self._version, self._known_ms = version, known_ms
+            state, net_before = book.state, book.net_before
+            entry_px = None
+            if after and cost is not None and state is not _UNKNOWN:
+                entry_px = cost / abs(after) / ticks
+            position = Position(
+                trader,
+                symbol,
+                sz_decimals,
+                after,
+                net_before + own_net if net_before else own_net,
+                state,
+                book.doubt,
+                book.because,
+                book.since_ms,
+                book.epoch_ms,
+                changes,
+                book.watched_from_ms,
+                entry_px,
+                book.leverage,
+                book.liquidation_px,
+                book.confirmed_ms,
+                book.account_value,
+                at_ms,
+                tid,
+                version,
+                book.net_share,
+            )
+            facts.append(PositionChanged(known_ms, position, before, cause, px))
+        self._version, self._known_ms = version, known_ms
 
     def _insert_late(self, book: Book, t_ms: int, lots: int, px: float) -> None:
         """A print that claims had passed: put it in its place; answers judged since may have counted it already."""
@@ -252,16 +264,14 @@ class CoinLedger:
         book.recent.insert(at, (t_ms, lots, px))
         if t_ms <= book.forgot_ms or book.answered_ms >= t_ms - self._window_ms:
             book.fits = None
-            if book.state is not PositionState.UNKNOWN:
-                cast_doubt(book, Cause.LATE, 1.0, t_ms)
+            if book.state is not _UNKNOWN:
+                cast_doubt(book, _LATE, 1.0, t_ms)
 
     def _learn_of_gaps(self, book: Book) -> None:
-        if book.epoch_ms == self._epoch_ms:
-            return
         book.fits = None
-        if book.state is PositionState.UNKNOWN:
+        if book.state is _UNKNOWN:
             book.epoch_ms = self._epoch_ms
-        elif book.state is PositionState.EXACT:
+        elif book.state is _EXACT:
             since = next((gap.since_ms for gap in self._gaps if gap.until_ms > book.epoch_ms), book.epoch_ms)
             cast_doubt(book, Cause.GAP, 0.0, since)
 
@@ -271,23 +281,18 @@ class CoinLedger:
         """Keep an account answer until the watermark has passed its whole window. Other dexes' are left alone."""
         if snapshot.dex != self.market.dex:
             return
-        symbol, said = self.market.symbol, None
-        for position in snapshot.positions:
-            if position.symbol == symbol:
-                said = position
+        symbol, time_ms = self.market.symbol, snapshot.time_ms
+        trader, value, net_share = snapshot.trader, snapshot.account_value, snapshot.net_share
+        for said in snapshot.positions:
+            if said.symbol == symbol:
+                answer = Answer(
+                    trader, time_ms, said.lots, said.entry_px, said.leverage, said.liquidation_px, value, net_share
+                )
                 break
-        answer = Answer(
-            trader=snapshot.trader,
-            time_ms=snapshot.time_ms,
-            lots=0 if said is None else said.lots,
-            entry_px=None if said is None else said.entry_px,
-            leverage=None if said is None else said.leverage,
-            liquidation_px=None if said is None else said.liquidation_px,
-            account_value=snapshot.account_value,
-            net_share=snapshot.net_share,
-        )
+        else:
+            answer = Answer(trader, time_ms, 0, None, None, None, value, net_share)
         self._order += 1
-        heapq.heappush(self._due, (answer.time_ms + self._window_ms, self._order, answer))
+        heapq.heappush(self.due, (time_ms + self._window_ms, self._order, answer))
 
     def judge(self, watermark_ms: int, known_at_ms: int) -> list[tuple[Answer, str, PositionChanged | None]]:
         """Judge every answer whose window the watermark has passed: (answer, verdict, fact).
@@ -297,8 +302,8 @@ class CoinLedger:
         recent prints), which change nothing: ask again.
         """
         judged: list[tuple[Answer, str, PositionChanged | None]] = []
-        while self._due and self._due[0][0] <= watermark_ms:
-            answer = heapq.heappop(self._due)[2]
+        while self.due and self.due[0][0] <= watermark_ms:
+            answer = heapq.heappop(self.due)[2]
             verdict, fact = self._judge(answer, watermark_ms, known_at_ms)
             judged.append((answer, verdict, fact))
         return judged
@@ -311,7 +316,7 @@ class CoinLedger:
         refused = None
         if from_ms < self._epoch_ms:
             refused = "refused_unheard"
-        elif answer.time_ms <= book.answered_ms or from_ms < self._drift_noticed_ms(book):
+        elif answer.time_ms <= book.answered_ms or (book.because is _DRIFT and from_ms < self._drift_noticed_ms(book)):
             refused = "refused_old"
         elif from_ms < book.forgot_ms:
             refused = "refused_forgotten"
@@ -321,135 +326,22 @@ class CoinLedger:
 
         self._books[answer.trader] = book
         self.counts.judged += 1
-        before = book.lots
-        self._learn_of_gaps(book)
+        before = None if book.base is None else book.base + book.net
+        if book.epoch_ms != self._epoch_ms:
+            self._learn_of_gaps(book)
         book.answered_ms = answer.time_ms
         book.account_value = answer.account_value
         book.net_share = answer.net_share
-        verdict = self._join(book, answer, watermark_ms)
-        book.t_ms = max(book.t_ms, watermark_ms)
+        verdict = self._joiner.join(book, answer, epoch_ms=self._epoch_ms, watermark_ms=watermark_ms)
+        if watermark_ms > book.t_ms:
+            book.t_ms = watermark_ms
         book.tid = 0
         return verdict, self._fact(book, before, _CAUSES[verdict], None, known_at_ms)
 
     @staticmethod
     def _drift_noticed_ms(book: Book) -> int:
         """Answers of two nodes may come from both sides of a change off the tape, and the older state be said twice."""
-        return book.since_ms if book.because is Cause.DRIFT and book.since_ms is not None else -1
-
-    def _join(self, book: Book, answer: Answer, watermark_ms: int) -> str:
-        if answer.lots is None:
-            self.counts.odd += 1
-            book.fits = None
-            cast_doubt(book, Cause.ODD_SIZE, 1.0, watermark_ms)
-            return "odd_size"
-        cuts = self._cuts(book, answer)
-        if len(cuts) == 1:  # most traders are quiet in the window
-            base = answer.lots - cuts[0][1]
-            if book.fits is None or base in book.fits:
-                if book.fits is None or len(book.fits) > 1:
-                    book.fits = frozenset((base,))
-                self._agree(book, answer, base, [cuts[0][0]])
-                return "exact"
-        allowed = frozenset([answer.lots - net for _, net in cuts])
-        drifted = book.fits is not None and not (book.fits & allowed)
-        fits = allowed if book.fits is None or drifted else book.fits & allowed
-        book.fits = fits
-        book.epoch_ms = self._epoch_ms
-        if drifted:
-            self.counts.drift += 1
-            book.base = self._shown(fits, answer, cuts)
-            book.cost = None
-            cast_doubt(book, Cause.DRIFT, 1.0, watermark_ms)
-            return "drift"
-        if len(fits) > 1:
-            self.counts.several += 1
-            if book.base not in fits:
-                book.base = self._shown(fits, answer, cuts)
-                book.cost = None
-            cast_doubt(book, Cause.CANDIDATES, 1 - 1 / len(fits), watermark_ms)
-            return "several"
-        (base,) = fits
-        matching = [cut_ms for cut_ms, net in cuts if answer.lots - net == base]
-        if len(matching) == 1 and len(allowed) > 1:
-            self._note_place(matching[0], cuts, answer)
-        self._agree(book, answer, base, matching)
-        return "exact"
-
-    def _agree(self, book: Book, answer: Answer, base: int, matching: list[int]) -> None:
-        """One base is left: the size is exact up to the watermark."""
-        if book.state is PositionState.EXACT:
-            self.counts.confirmed += 1
-        else:
-            self.counts.joined += 1
-        book.base = base
-        book.epoch_ms = self._epoch_ms
-        book.state = PositionState.EXACT
-        book.because = book.doubt = book.since_ms = None
-        book.confirmed_ms = answer.time_ms
-        self._take_terms(book, answer, matching)
-
-    def _note_place(self, cut_ms: int, cuts: list[tuple[int, int]], answer: Answer) -> None:
-        """Count where the answer's cut fell: between the block that it holds and the next one, which it does not.
-
-        Only where the two are close does it say anything of the window.
-        """
-        end_ms = next((t_ms for t_ms, _ in cuts if t_ms > cut_ms), answer.time_ms + self._window_ms)
-        if (end_ms - cut_ms) * 5 > self._window_ms:
-            return
-        offset_ms = (cut_ms + end_ms) // 2 - answer.time_ms
-        self.counts.offsets_ms[offset_ms // 250 * 250] += 1
-        self.counts.placed += 1
-        self.counts.at_edge += abs(offset_ms) * 10 >= self._window_ms * 9
-
-    def _cuts(self, book: Book, answer: Answer) -> list[tuple[int, int]]:
-        """(cut, net there) for the window's beginning and for each of the trader's blocks in it."""
-        from_ms, to_ms = answer.time_ms - self._window_ms, answer.time_ms + self._window_ms
-        net = book.net
-        cuts: list[tuple[int, int]] = []
-        for t_ms, lots, _ in reversed(book.recent):  # from the newest: an answer is seldom old
-            if t_ms <= from_ms:
-                break
-            if t_ms <= to_ms:
-                cuts.append((t_ms, net))
-            net -= lots
-        cuts.append((from_ms, net))
-        cuts.reverse()
-        return cuts
-
-    @staticmethod
-    def _shown(fits: frozenset[int], answer: Answer, cuts: list[tuple[int, int]]) -> int:
-        """Which of several bases to show: that of the answer's own stamp, or the nearest one that still fits."""
-        assert answer.lots is not None
-        own = min(
-            (cut for cut in cuts if answer.lots - cut[1] in fits),
-            key=lambda cut: (cut[0] > answer.time_ms, abs(cut[0] - answer.time_ms)),
-        )
-        return answer.lots - own[1]
-
-    def _take_terms(self, book: Book, answer: Answer, matching: list[int]) -> None:
-        """Entry price from the answer, carried on over the prints after its cut; leverage if nothing came since."""
-        assert answer.lots is not None
-        since = matching[0]
-        recent = book.recent
-        begin = len(recent)
-        while begin and recent[begin - 1][0] > since:
-            begin -= 1
-        after = recent[begin:]
-        if len(matching) > 1:
-            if answer.lots:
-                book.cost = None  # which of the cuts it was decides the entry price
-        elif answer.lots == 0 or answer.entry_px is not None:
-            lots = answer.lots
-            cost: int | None = round((answer.entry_px or 0.0) * self._ticks) * abs(lots)
-            for _, change, px in after:
-                cost = cost_after(cost, lots, lots + change, round(px * self._ticks))
-                lots += change
-            book.cost = cost
-        if book.lots == 0:
-            book.cost = 0
-        quiet = not after
-        book.leverage = answer.leverage if quiet else None
-        book.liquidation_px = answer.liquidation_px if quiet else None
+        return -1 if book.since_ms is None else book.since_ms
 
     # -- facts ---------------------------------------------------------------------------------------------------
 
@@ -460,9 +352,21 @@ class CoinLedger:
     def _fact(
         self, book: Book, before: int | None, cause: Cause, px: float | None, known_at_ms: int
     ) -> PositionChanged:
-        known_ms = self.known_at(max(known_at_ms, book.t_ms))
+        known_ms = self._known_ms  # by comparisons: `max` of two costs 0.1 us
+        if known_at_ms > known_ms:
+            known_ms = known_at_ms
+        if book.t_ms > known_ms:
+            known_ms = book.t_ms
         version = self._version + 1
         if known_ms * 1000 > version:
             version = known_ms * 1000
+        self._known_ms = known_ms
         self._version = book.version = version
-        return PositionChanged(known_at_ms=known_ms, after=self.position(book), lots_before=before, cause=cause, px=px)
+        return PositionChanged(known_ms, position_of(book, self.market, self._ticks), before, cause, px)
+
+
+def _together(earlier: _Turnover, later: _Turnover) -> _Turnover:
+    """Two turnovers of one trader in one block as one."""
+    net, gross, mean_px, _, _ = earlier
+    lots, more, px, tid, _ = later
+    return net + lots, gross + more, (gross * mean_px + more * px) / (gross + more), tid, px

@@ -1,11 +1,12 @@
 """Whom to ask next: the account requests that buy the most truth for the REST budget.
 
 Wanted targets (no base, several candidates, drift, after a gap) are asked by what their answer is worth; everybody
-else is audited, the longest unasked first, and every `SWEEP_EVERY`-th question goes to that sweep whatever is
-wanted, so that nobody starves. A target is asked once at a time. No I/O; `now_s` are monotonic seconds.
+else is audited, the longest unasked first. Every `SWEEP_EVERY`-th question goes to whoever has waited longest, wanted
+or not, so that nobody starves. No I/O; `now_s` are monotonic seconds.
 """
 
 import heapq
+import math
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ import msgspec
 from market_scraper.domain.values import Address
 
 SWEEP_EVERY = 10
-"""After a gap everything is wanted, and worth decides how soon 90 % of all size is sure again: the sweep takes 10 %."""
+"""After a gap everything is wanted, and worth decides how soon 90 % of all size is sure again: turns take 10 %."""
 
 ANSWER_DUE_S = 30.0
 """A question without a verdict after that long counts as unanswered: the watermark may stand still meanwhile."""
@@ -33,8 +34,18 @@ class PlannerCounts:
     """Where the questions went."""
 
     wanted: int = 0
+    again: int = 0  # of these: asked more than once, for the answer had been no help
     audits: int = 0
     unanswered: int = 0
+
+
+class _Want(msgspec.Struct, frozen=True, gc=False):
+    """Why and when a target may be asked."""
+
+    gain: float
+    not_before_s: float
+    since_s: float
+    again: bool = False
 
 
 class Planner:
@@ -42,24 +53,26 @@ class Planner:
 
     def __init__(self) -> None:
         self.counts = PlannerCounts()
-        self._sweep: OrderedDict[Target, None] = OrderedDict()  # longest unasked first
-        self._gains: dict[Target, tuple[float, float, float]] = {}  # wanted: (gain, not before, wanted since)
-        self._heap: list[tuple[float, int, Target]] = []
+        self._sweep: OrderedDict[Target, float] = OrderedDict()  # settled at, the longest unasked first
+        self._wanted: dict[Target, _Want] = {}  # in the order in which they came to be wanted
+        # Heaps of (-gain, order, target): those that may be asked, for the first time and again.
+        self._ready: tuple[list[tuple[float, int, Target]], list[tuple[float, int, Target]]] = ([], [])
+        self._later: list[tuple[float, int, Target]] = []  # heap of (not before, order, target): those that may not yet
         self._asked: OrderedDict[Target, tuple[float, float]] = OrderedDict()  # (asked at, gain)
-        self._again: dict[Target, tuple[float, float, float]] = {}  # wanted anew while the question is out
+        self._again: dict[Target, _Want] = {}  # wanted anew while the question is out
         self._order = 0
         self._turn = 0
 
     def __len__(self) -> int:
-        return len(self._sweep) + len(self._gains) + len(self._asked)
+        return len(self._sweep) + len(self._wanted) + len(self._asked)
 
     def __contains__(self, target: Target) -> bool:
-        return target in self._sweep or target in self._gains or target in self._asked
+        return target in self._sweep or target in self._wanted or target in self._asked
 
     @property
     def wanted(self) -> int:
         """Targets whose answer is wanted now."""
-        return len(self._gains)
+        return len(self._wanted)
 
     @property
     def asked(self) -> int:
@@ -68,100 +81,145 @@ class Planner:
 
     def oldest_wanted_s(self, now_s: float) -> float:
         """How long the longest-waiting wanted target has waited; 0 when none is."""
-        return max((now_s - since for _, _, since in self._gains.values()), default=0.0)
+        return max((now_s - want.since_s for want in self._wanted.values()), default=0.0)
 
     def follow(self, target: Target) -> None:
         """Audit this target from now on; no effect when it is followed already."""
         if target not in self:
-            self._sweep[target] = None
+            self._sweep[target] = -math.inf
             self._sweep.move_to_end(target, last=False)
 
     def want(self, target: Target, gain: float, *, now_s: float, not_before_s: float = 0.0) -> None:
         """Ask this target as soon as its gain (any unit, more is sooner) lets it; a newer want replaces the older."""
+        self._want(target, gain, now_s, not_before_s, again=False)
+
+    def _want(self, target: Target, gain: float, now_s: float, not_before_s: float, *, again: bool) -> None:
         if target in self._asked:
-            self._again[target] = (gain, not_before_s, now_s)
+            self._again[target] = _Want(gain, not_before_s, now_s, again)
             return
         self._sweep.pop(target, None)
-        since = self._gains.get(target, (0.0, 0.0, now_s))[2]
-        self._gains[target] = (gain, not_before_s, since)
-        self._push(target, gain)
+        known = self._wanted.get(target)
+        self._wanted[target] = _Want(gain, not_before_s, now_s if known is None else known.since_s, again)
+        self._order += 1
+        if not_before_s > now_s:
+            heapq.heappush(self._later, (not_before_s, self._order, target))
+        else:
+            heapq.heappush(self._ready[again], (-gain, self._order, target))
 
     def is_waiting(self, target: Target) -> bool:
         """Whether it is wanted now, or its question is out."""
-        return target in self._gains or target in self._asked
+        return target in self._wanted or target in self._asked
+
+    def is_wanted(self, target: Target) -> bool:
+        """Whether it is wanted now: a question is still to be asked."""
+        return target in self._wanted
 
     def waiting(self) -> list[Target]:
         """All wanted targets, to weigh them anew."""
-        return list(self._gains)
+        return list(self._wanted)
 
     def reweigh(self, gains: Iterable[tuple[Target, float]]) -> None:
         """Change what the answers of wanted targets are worth; nobody is wanted by this who was not, nor sooner."""
         for target, gain in gains:
-            wanted = self._gains.get(target)
-            if wanted is not None:
-                self._gains[target] = (gain, *wanted[1:])
-        self._build_heap()
+            want = self._wanted.get(target)
+            if want is not None:
+                self._wanted[target] = _Want(gain, want.not_before_s, want.since_s, want.again)
+        self._build_heaps()
+
+    def weigh(self, target: Target, gain: float, *, now_s: float) -> None:
+        """The same for one; no effect on who is not wanted."""
+        want = self._wanted.get(target)
+        if want is not None and want.gain != gain:
+            self._want(target, gain, now_s, want.not_before_s, again=want.again)
 
     def want_all(self, gains: Iterable[tuple[Target, float]], *, now_s: float) -> None:
         """Want many at once, as after a gap."""
         for target, gain in gains:
             if target in self._asked:
-                self._again[target] = (gain, 0.0, now_s)
+                self._again[target] = _Want(gain, 0.0, now_s)
                 continue
             self._sweep.pop(target, None)
-            self._gains[target] = (gain, 0.0, self._gains.get(target, (0.0, 0.0, now_s))[2])
-        self._build_heap()
+            known = self._wanted.get(target)
+            self._wanted[target] = _Want(gain, 0.0, now_s if known is None else known.since_s)
+        self._build_heaps()
 
-    def settle(self, target: Target) -> None:
+    def settle(self, target: Target, *, now_s: float) -> None:
         """The target's answer has made it sure: back to the end of the sweep."""
         self._asked.pop(target, None)
         again = self._again.pop(target, None)
         if again is not None:
-            gain, not_before_s, since_s = again
-            self.want(target, gain, now_s=since_s, not_before_s=not_before_s)
+            self._want(target, again.gain, again.since_s, again.not_before_s, again=again.again)
             return
-        self._gains.pop(target, None)
-        self._sweep[target] = None
+        self._wanted.pop(target, None)
+        self._sweep[target] = now_s
         self._sweep.move_to_end(target)
 
     def unsettled(self, target: Target, gain: float, *, now_s: float, not_before_s: float = 0.0) -> None:
-        """The answer was no help (refused, several, drift, failed): it is wanted again."""
+        """The answer was no help (refused, several, drift, failed), or will not be enough: it is wanted again."""
         self._asked.pop(target, None)
         self._again.pop(target, None)
-        self.want(target, gain, now_s=now_s, not_before_s=not_before_s)
+        self._want(target, gain, now_s, not_before_s, again=True)
 
-    def next(self, now_s: float) -> Target | None:
-        """The next target to ask, now counted as asked; None when nobody may be asked yet."""
+    def next(self, now_s: float, *, first: bool = True, audit: bool = True) -> Target | None:
+        """The next target to ask, now counted as asked; None when nobody may be asked yet.
+
+        Without `first` only those whose last answer was no help; without `audit` only those whose answer is wanted.
+        """
         self._give_up(now_s)
-        self._turn += 1
-        if self._turn % SWEEP_EVERY == 0:
-            found = self._next_in_sweep() or self._next_wanted(now_s)
-        else:
-            found = self._next_wanted(now_s) or self._next_in_sweep()
+        found: tuple[Target, float] | None = None
+        if first:
+            self._turn += 1
+            if self._turn % SWEEP_EVERY == 0:
+                found = self._next_in_turn(now_s, audit=audit)
+        if found is None:
+            found = self._next_wanted(now_s, first=first)
+        if found is None and audit:
+            found = self._next_in_sweep()
         if found is None:
             return None
         target, gain = found
         self._asked[target] = (now_s, gain)
         return target
 
-    def _next_wanted(self, now_s: float) -> tuple[Target, float] | None:
-        waiting: list[tuple[float, int, Target]] = []
-        found = None
-        while self._heap and found is None:
-            entry = heapq.heappop(self._heap)
-            gain, not_before_s, _ = self._gains.get(entry[2], (None, 0.0, 0.0))
-            if gain is None or -entry[0] != gain:
-                continue  # settled, or wanted anew with another gain
-            if not_before_s > now_s:
-                waiting.append(entry)
-                continue
-            found = entry[2]
-        for entry in waiting:
-            heapq.heappush(self._heap, entry)
-        if found is None:
+    def _next_wanted(self, now_s: float, *, first: bool) -> tuple[Target, float] | None:
+        while self._later and self._later[0][0] <= now_s:
+            _, order, target = heapq.heappop(self._later)
+            want = self._wanted.get(target)
+            if want is not None and want.not_before_s <= now_s:
+                heapq.heappush(self._ready[want.again], (-want.gain, order, target))
+        heaps = [heap for again in ((False, True) if first else (True,)) if (heap := self._pruned(again, now_s))]
+        if not heaps:
             return None
+        return self._take_wanted(heapq.heappop(min(heaps, key=lambda heap: heap[0]))[2])
+
+    def _pruned(self, again: bool, now_s: float) -> list[tuple[float, int, Target]]:
+        """One heap, its first entry such that it still stands: not settled, nor wanted anew in another way."""
+        heap = self._ready[again]
+        while heap:
+            gain, order, target = heap[0]
+            want = self._wanted.get(target)
+            if want is None or want.gain != -gain or want.again is not again:
+                heapq.heappop(heap)
+            elif want.not_before_s > now_s:  # this reading of the clock may be older than the one it was wanted by
+                heapq.heappop(heap)
+                heapq.heappush(self._later, (want.not_before_s, order, target))
+            else:
+                break
+        return heap
+
+    def _take_wanted(self, target: Target) -> tuple[Target, float]:
+        want = self._wanted.pop(target)
         self.counts.wanted += 1
-        return found, self._gains.pop(found)[0]
+        self.counts.again += want.again
+        return target, want.gain
+
+    def _next_in_turn(self, now_s: float, *, audit: bool) -> tuple[Target, float] | None:
+        """Who has waited longest: the first of those wanted, or the first of the sweep where that was asked before."""
+        wanted = next(((t, want) for t, want in self._wanted.items() if want.not_before_s <= now_s), None)
+        settled_s = next(iter(self._sweep.values()), math.inf) if audit else math.inf
+        if wanted is not None and wanted[1].since_s <= settled_s:
+            return self._take_wanted(wanted[0])
+        return self._next_in_sweep() if audit else None
 
     def _next_in_sweep(self) -> tuple[Target, float] | None:
         if not self._sweep:
@@ -179,13 +237,15 @@ class Planner:
             self.counts.unanswered += 1
             del self._asked[target]
             again = self._again.pop(target, None)
-            self.want(target, gain if again is None else again[0], now_s=now_s)
+            self.want(target, gain if again is None else again.gain, now_s=now_s)
 
-    def _push(self, target: Target, gain: float) -> None:
-        self._order += 1
-        heapq.heappush(self._heap, (-gain, self._order, target))
-
-    def _build_heap(self) -> None:
-        self._heap = [(-gain, i, target) for i, (target, (gain, _, _)) in enumerate(self._gains.items())]
-        self._order = len(self._heap)
-        heapq.heapify(self._heap)
+    def _build_heaps(self) -> None:
+        self._ready, self._later = ([], []), []
+        for order, (target, want) in enumerate(self._wanted.items()):
+            if want.not_before_s > 0.0:
+                self._later.append((want.not_before_s, order, target))
+            else:
+                self._ready[want.again].append((-want.gain, order, target))
+        self._order = len(self._wanted)
+        for heap in (*self._ready, self._later):
+            heapq.heapify(heap)

@@ -30,7 +30,7 @@ class Cause(StrEnum):
     ODD_SIZE = "odd_size"  # the venue said a size that is no whole number of lots
 
 
-class SnapshotPosition(msgspec.Struct, frozen=True, kw_only=True):
+class SnapshotPosition(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One coin of an account answer, as the venue reported it."""
 
     symbol: Symbol
@@ -38,10 +38,9 @@ class SnapshotPosition(msgspec.Struct, frozen=True, kw_only=True):
     entry_px: float | None  # USD
     leverage: int | None  # times
     liquidation_px: float | None  # USD; None = none
-    unrealized_pnl: float | None  # USD
 
 
-class AccountSnapshot(msgspec.Struct, frozen=True, kw_only=True):
+class AccountSnapshot(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One `clearinghouseState`. It speaks for its own dex only; there, an absent coin is flat."""
 
     trader: Address
@@ -88,17 +87,24 @@ class Position(msgspec.Struct, frozen=True, gc=False):
 
 
 class TapeGap(msgspec.Struct, frozen=True, gc=False):
-    """A stretch of one coin's tape that nobody heard: (since_ms, until_ms]. Blocks up to since_ms are whole."""
+    """A stretch of one coin's tape that nobody heard: (since_ms, until_ms]. Blocks up to since_ms are whole.
+
+    `pace` and `spread` are this gap's own, as the count of its prints tells (`domain.missed`); None = not counted, so
+    that those of the mark hold.
+    """
 
     since_ms: int
     until_ms: int
+    pace: float | None = None
+    spread: float | None = None
 
 
 class TapeMark(msgspec.Struct, frozen=True, kw_only=True):
     """How far one coin's tape is whole, and where it was not.
 
     `rate_shape` and `rate_watch_s` are the Gamma prior of how often a trader of this coin changes: everyone's mean
-    rate is rate_shape / rate_watch_s changes a second.
+    rate is rate_shape / rate_watch_s changes a second. `pace` and `spread` say how a gap differs from such averages
+    (`domain.rehearsal`): each unheard second counts `pace` times, and rates of now vary by `spread` about it.
     """
 
     symbol: Symbol
@@ -108,3 +114,14 @@ class TapeMark(msgspec.Struct, frozen=True, kw_only=True):
     rate_shape: float = 0.2
     rate_watch_s: float = 480.0
     halted_since_ms: int | None = None  # the market is delisted, halted or without open interest since
+    pace: float = 1.0  # unheard changes / those that average rates expect
+    spread: float = 0.0  # relative variance of a rate of now about its own average
+
+    @property
+    def place(self) -> tuple[int, int, bool]:
+        """Where it stands among the marks of its coin: of two, the higher one was made later, or says the same.
+
+        A halt stands in no block of its own, so it comes last of its place: what is back from a halt has a gap behind
+        it or a later block.
+        """
+        return self.watermark_ms, self.epoch_ms, self.halted_since_ms is not None

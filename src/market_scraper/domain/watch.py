@@ -2,16 +2,27 @@
 
 from collections.abc import Callable, Iterable, Sequence
 
-from market_scraper.domain.book import Answer
+import msgspec
+
+from market_scraper.domain.book import Answer, Book
 from market_scraper.domain.events import PositionChanged, TapeGapped
+from market_scraper.domain.held import HeldTape
 from market_scraper.domain.ledger import RATE_SHAPE, CoinLedger
-from market_scraper.domain.market import Market, Print
+from market_scraper.domain.market import Candle, Market, Print
+from market_scraper.domain.missed import PrintCounts
 from market_scraper.domain.positions import AccountSnapshot, Position, TapeGap, TapeMark
+from market_scraper.domain.rehearsal import REHEARSED_MS, Rehearsal
 from market_scraper.domain.rules import PositionRules
 from market_scraper.domain.tape import NOTHING, Advance, CoinTape
 from market_scraper.domain.values import Symbol
 
 Fact = PositionChanged | TapeGapped
+
+OVERLAP_MS = 5_000
+"""By so much two rehearsals may overlap, for watermarks come in steps."""
+
+MEASURED_EVERY_MS = 60_000
+"""Everyone's mean rate changes slowly."""
 
 
 class CoinWatch:
@@ -36,12 +47,35 @@ class CoinWatch:
         self.on_prints = on_prints
         self.tape = CoinTape(market.symbol, mark=mark, join_window_ms=rules.join_window_ms)
         self.ledger = CoinLedger(market, join_window_ms=rules.join_window_ms)
+        self.counts = PrintCounts(market.sz_decimals)
         self._on_verdict = on_verdict
         self._halted_since_ms = None if mark is None else mark.halted_since_ms
         self._prior = (RATE_SHAPE, 480.0) if mark is None else (mark.rate_shape, mark.rate_watch_s)
+        self._measured_ms: int | None = None
+        self._rehearsal = Rehearsal() if mark is None else Rehearsal(pace=mark.pace, spread=mark.spread)
+        self._rehearsed_ms = 0
+        self._heard_from_ms = 0 if mark is None else mark.watermark_ms  # no older print is in the ledger's rings
         if mark is not None:
             self.ledger.restore(positions, mark.gaps, mark.epoch_ms)
             self.ledger.known_at(mark.watermark_ms)
+
+    def take_over(self, held: HeldTape, *, now_s: float, known_at_ms: int) -> list[Fact]:
+        """Go on, right after the start, with a tape that was heard while somebody else published.
+
+        Where it is whole since the mark nothing was missed; else there is a gap between the two.
+        """
+        mark = self.mark()
+        self.tape = held.tape
+        advance = held.take_up(mark, now_s)
+        if mark is None:
+            self.ledger.begin(self.tape.epoch_ms)
+        return self._take(advance, known_at_ms)
+
+    def hand_on(self) -> HeldTape:
+        """Give the tape away, sockets and all. This watch stands still from now on, where the tape stands now."""
+        tape, mark = self.tape, self.mark()
+        self.tape = CoinTape(self.symbol, mark=mark, join_window_ms=self.window_ms)
+        return HeldTape(self.symbol, join_window_ms=self.window_ms, tape=tape)
 
     @property
     def symbol(self) -> Symbol:
@@ -66,6 +100,8 @@ class CoinWatch:
             rate_shape=self._prior[0],
             rate_watch_s=self._prior[1],
             halted_since_ms=self._halted_since_ms,
+            pace=self._rehearsal.pace,
+            spread=self._rehearsal.spread,
         )
 
     def hear_prints(
@@ -100,29 +136,67 @@ class CoinWatch:
 
     def resume(self, known_at_ms: int) -> list[Fact]:
         """The market is back: what happened meanwhile was off the tape, so the halt counts as a gap."""
-        since, until = self._halted_since_ms, self.tape.watermark_ms
-        self._halted_since_ms = None
-        if since is None or until is None:
-            return []
-        return self._take(Advance(gap=self.tape.cut(min(since, until))), known_at_ms)
+        since, self._halted_since_ms = self._halted_since_ms, None
+        return [] if since is None else self._cut(since, known_at_ms)
+
+    def distrust(self, since_ms: int, known_at_ms: int) -> list[Fact]:
+        """What was told since then may be lost: a new whole stretch begins. A halted market begins one when back."""
+        return [] if self.is_halted else self._cut(since_ms, known_at_ms)
+
+    def _cut(self, since_ms: int, known_at_ms: int) -> list[Fact]:
+        until = self.tape.watermark_ms
+        return [] if until is None else self._take(Advance(gap=self.tape.cut(min(since_ms, until))), known_at_ms)
+
+    def share_of_changes(self, book: Book) -> float:
+        """How much of all that changes here is this trader's, by everybody's average rates: 1 = nobody else trades."""
+        watermark_ms, (shape, watch_s) = self.tape.watermark_ms or 0, self._prior
+        watched_s = watch_s + max(0, watermark_ms - book.watched_from_ms) / 1000
+        everyones = max(1, len(self.ledger.books())) * shape / watch_s
+        return min(1.0, (shape + book.changes) / watched_s / everyones)
+
+    def count_gap(self, gap: TapeGap, bars: Iterable[Candle], asked_ms: int) -> bool:
+        """Learn from the venue's 1m bars, as of `asked_ms`, how lively a gap was; False when they do not tell.
+
+        The tape must be whole up to that moment by now.
+        """
+        made = self.counts.missed(gap, (other for other in self.tape.gaps if other != gap), bars, asked_ms)
+        if made is None:
+            return False
+        told = self._rehearsal.counted(made.prints, made.lots, (gap.until_ms - gap.since_ms) / 1000)
+        return told is not None and self.tape.count_gap(gap, told.pace, told.spread)
 
     def learn_rates(self) -> None:
-        """Measure anew how often people trade here (costs a pass over everyone; once a minute is plenty)."""
-        if self.tape.watermark_ms is not None:
-            self.ledger.forget_old_changes(self.tape.watermark_ms)
-            self._prior = self.ledger.rate_prior(self.tape.watermark_ms)
+        """Learn anew how doubt is told here, from the last 20 s (a pass over everyone, so no more often than that)."""
+        now_ms = self.tape.watermark_ms
+        if now_ms is None or self.is_halted:
+            return
+        since_ms = now_ms - REHEARSED_MS
+        is_whole = since_ms >= max(self.tape.epoch_ms, self._heard_from_ms)
+        if is_whole and since_ms + OVERLAP_MS >= self._rehearsed_ms:
+            made = self.counts.between(since_ms, now_ms)
+            self._rehearsal.hear(self.ledger.books(), since_ms, now_ms, *self._prior, made)
+            self._rehearsed_ms = now_ms
+        if self._measured_ms is None or now_ms - self._measured_ms >= MEASURED_EVERY_MS:
+            self._measured_ms = now_ms
+            self.ledger.forget_old_changes(now_ms)
+            self._prior = self.ledger.rate_prior(now_ms)
 
     def _take(self, advance: Advance, known_at_ms: int) -> list[Fact]:
+        ledger = self.ledger
         if advance is NOTHING:  # most frames: another socket had brought the same before
-            return self._judge(known_at_ms) if self.ledger.waiting else []
+            return self._judge(known_at_ms) if ledger.due else []
         facts: list[Fact] = []
         if advance.gap is not None:
             facts.append(self._gapped(advance.gap, known_at_ms))
-        self.on_prints(advance.fresh)
-        if advance.late:
-            self.on_prints(advance.late)
-        facts += self.ledger.count(advance, known_at_ms)
-        if self.ledger.waiting:
+        fresh, late = advance.fresh, advance.late
+        if fresh:
+            self.counts.count(fresh)
+            self.on_prints(fresh)
+        if late:
+            self.counts.count(late)
+            self.on_prints(late)
+        facts += ledger.count(advance, known_at_ms)
+        if ledger.due:
             facts += self._judge(known_at_ms)
         return facts
 
@@ -145,12 +219,4 @@ class CoinWatch:
 
 def _at_gap(mark: TapeMark, gap: TapeGap) -> TapeMark:
     """The mark as it stands right at the gap's end, before anything after it is counted."""
-    return TapeMark(
-        symbol=mark.symbol,
-        watermark_ms=gap.until_ms,
-        epoch_ms=mark.epoch_ms,
-        gaps=mark.gaps,
-        rate_shape=mark.rate_shape,
-        rate_watch_s=mark.rate_watch_s,
-        halted_since_ms=mark.halted_since_ms,
-    )
+    return msgspec.structs.replace(mark, watermark_ms=gap.until_ms)

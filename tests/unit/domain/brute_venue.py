@@ -9,7 +9,7 @@ every 50. All chance comes from one seeded generator.
 import heapq
 import random
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -250,7 +250,6 @@ class Run:
                 entry_px=80_000.0,
                 leverage=10,
                 liquidation_px=None,
-                unrealized_pnl=0.0,
             ),
         )
         snapshot = AccountSnapshot(
@@ -293,11 +292,14 @@ class Run:
         self.asked[verdict] = self.asked.get(verdict, 0) + 1
 
     def _check(self, now: int) -> None:
-        mark: TapeMark | None = self.watch.mark()
-        if mark is None:
-            return
+        mark = self.watch.mark()
+        if mark is not None:
+            self._judge(self.view.values(), mark, now)
+
+    def _judge(self, positions: Iterable[Position], mark: TapeMark, now: int) -> None:
+        """Hold every exact claim of a reader who knows these positions and this mark against the truth."""
         exact = 0
-        for position in self.view.values():
+        for position in positions:
             said = claim(position, mark, now)
             if said.state is not PositionState.EXACT:
                 continue

@@ -4,8 +4,10 @@ import random
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from market_scraper.domain.claims import claim
+from market_scraper.domain.claims import chance_of_change, claim
 from market_scraper.domain.positions import Cause, PositionState
 from tests.facts import mark, position
 
@@ -42,6 +44,57 @@ def test_the_doubt_is_one_less_the_chance_of_no_change_over_all_gaps_given_what_
     said = claim(position(changes=4, watched_from_ms=0), tape, NOW)
     watched_s = 100.0 + 10.0  # until the first gap began
     assert said.doubt == pytest.approx(1 - (watched_s / (watched_s + 25.0)) ** (0.5 + 4))
+
+
+def test_who_printed_after_the_gap_was_heard_that_much_longer() -> None:
+    tape = mark(NOW, gaps=((10_000, 15_000), (60_000, 80_000)), rate_shape=0.5, rate_watch_s=100.0)
+    said = claim(position(changes=5, watched_from_ms=0, t_ms=95_000, epoch_ms=0), tape, NOW)
+    watched_s = 100.0 + 95.0 - 25.0  # of the gaps nothing was heard
+    assert said.doubt == pytest.approx(1 - (watched_s / (watched_s + 25.0)) ** (0.5 + 5))
+
+
+@given(
+    changes=st.integers(0, 5_000),
+    watched_ms=st.integers(0, 10**7),
+    gap_ms=st.integers(0, 10**6),
+    pace=st.floats(0.1, 5),
+)
+def test_pace_lengthens_what_was_not_heard_and_spread_takes_from_certainty(
+    changes: int, watched_ms: int, gap_ms: int, pace: float
+) -> None:
+    held = position(changes=changes)
+
+    def told(unheard_ms: float, pace: float = 1.0, spread: float = 0.0) -> float:
+        tape = mark(NOW, rate_shape=0.2, rate_watch_s=480.0, pace=pace, spread=spread)
+        return chance_of_change(held, tape, watched_ms, (), unheard_ms)
+
+    watched_s = 480.0 + watched_ms / 1000
+    plain = 1 - (watched_s / (watched_s + gap_ms / 1000)) ** (0.2 + changes)
+    assert told(gap_ms) == pytest.approx(plain, abs=1e-9)
+    assert told(gap_ms, pace=pace) == pytest.approx(told(gap_ms * pace), abs=1e-9)
+    assert 0.0 <= told(gap_ms, spread=0.5) <= told(gap_ms, spread=0.1) <= told(gap_ms)
+
+
+def test_a_gap_whose_prints_were_counted_has_its_own_pace_and_no_other_gap_has() -> None:
+    held = position(changes=5)
+    quiet = mark(NOW, gaps=((0, 20_000, 0.1, 0.02),), pace=1.0, spread=0.5)
+    plain = mark(NOW, gaps=((0, 20_000),), pace=0.1, spread=0.02)
+    assert chance_of_change(held, quiet, 600_000, quiet.gaps) == pytest.approx(
+        chance_of_change(held, plain, 600_000, plain.gaps), rel=1e-12
+    )
+    both = mark(NOW, gaps=((0, 20_000, 0.1, 0.02), (90_000, 110_000)), pace=1.0, spread=0.5)
+    assert chance_of_change(held, both, 600_000, both.gaps[1:]) == chance_of_change(
+        held, mark(NOW, pace=1.0, spread=0.5), 600_000, (), 20_000
+    )
+
+
+def test_of_two_gaps_the_livelier_one_says_more_of_how_sure_a_rate_is() -> None:
+    held = position(changes=5)
+    tape = mark(NOW, gaps=((0, 20_000, 3.0, 0.4), (90_000, 110_000, 1.0, 0.0)))
+    alike = mark(NOW, pace=2.0, spread=0.3)
+    assert chance_of_change(held, tape, 600_000, tape.gaps) == pytest.approx(
+        chance_of_change(held, alike, 600_000, (), 40_000), rel=1e-12
+    )
 
 
 def test_of_many_people_whose_rates_differ_as_many_change_as_the_doubts_told_add_up_to() -> None:

@@ -39,8 +39,8 @@ def position(number: int, lots: int | None, t_ms: int, version: int, *, epoch_ms
         because=None,
         since_ms=None,
         epoch_ms=epoch_ms,
-        changes=1,
-        watched_from_ms=0,
+        changes=10,
+        watched_from_ms=T - 600_000,
         entry_px=None,
         leverage=None,
         liquidation_px=None,
@@ -59,6 +59,7 @@ class Tape:
         self.version = 0
         self.gaps: tuple[TapeGap, ...] = ()
         self.epoch_ms = 0
+        self.pace = 1.0
 
     def fact(self, number: int, lots: int | None, at: int, cause: Cause = Cause.PRINT) -> PositionChanged:
         self.version += 1
@@ -66,7 +67,7 @@ class Tape:
         return PositionChanged(known_at_ms=T + at + 40, after=after, lots_before=0, cause=cause, px=100.0)
 
     def mark(self, at: int) -> TapeMark:
-        return TapeMark(symbol=BTC, watermark_ms=T + at, epoch_ms=self.epoch_ms, gaps=self.gaps)
+        return TapeMark(symbol=BTC, watermark_ms=T + at, epoch_ms=self.epoch_ms, gaps=self.gaps, pace=self.pace)
 
     def advanced(self, at: int, *, late_ms: int = 60) -> TapeAdvanced:
         return TapeAdvanced(known_at_ms=T + at + late_ms, mark=self.mark(at), venue_offset_ms=0)
@@ -402,6 +403,7 @@ steps = st.lists(
     st.one_of(
         st.tuples(st.just("fact"), st.integers(0, VOTERS + 1), st.one_of(st.none(), st.integers(-9_000, 9_000))),
         st.tuples(st.just("gap"), st.integers(1, 4_000), st.none()),
+        st.tuples(st.just("pace"), st.integers(1, 40), st.none()),
         st.tuples(st.just("untrack"), st.integers(0, VOTERS - 1), st.none()),
         st.tuples(st.just("silence"), st.integers(0, 9_000), st.none()),
     ),
@@ -427,6 +429,9 @@ def test_whatever_happened_a_fresh_start_from_the_newest_facts_gives_the_same_di
             case "gap":
                 at += number
                 made.gapped(tape.gapped(at - number, at))
+            case "pace":
+                tape.pace = number / 10
+                made.advanced(tape.advanced(at))
             case "untrack":
                 ratings = {who: rating for who, rating in ratings.items() if who != trader(number)}
                 made.rate(ratings, T + at)

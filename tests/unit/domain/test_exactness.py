@@ -1,5 +1,6 @@
 """Exact means exact: tape and ledger against a brute-force model of an untidy venue."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -68,7 +69,7 @@ def _wrong_somewhere(make: Any, *, rules: PositionRules | None = None, **changes
 
 
 class _NoDeduplication(CoinTape):
-    def _count(self, prints: Any) -> tuple[list[Print], list[Print]]:
+    def _count(self, prints: Any) -> tuple[Sequence[Print], Sequence[Print]]:
         self._seen.clear()
         return super()._count([p for p in prints if p.time_ms > self.epoch_ms])
 

@@ -25,9 +25,7 @@ def print_(t_ms: int, buyer: Address, seller: Address, lots: int, px: float = 80
 def answer(
     trader: Address, time_ms: int, lots: int | None, *, entry: float = 80_000.0, dex: str = ""
 ) -> AccountSnapshot:
-    held = SnapshotPosition(
-        symbol=BTC.symbol, lots=lots, entry_px=entry, leverage=10, liquidation_px=60_000.0, unrealized_pnl=0.0
-    )
+    held = SnapshotPosition(symbol=BTC.symbol, lots=lots, entry_px=entry, leverage=10, liquidation_px=60_000.0)
     return AccountSnapshot(
         trader=trader, dex=dex, time_ms=time_ms, account_value=1000.0, positions=() if lots == 0 else (held,)
     )

@@ -24,7 +24,7 @@ def test_a_target_is_asked_once_at_a_time() -> None:
     assert planner.next(0.0) == target(1)
     planner.want(target(1), 1.0, now_s=0.0)
     assert planner.next(0.0) is None
-    planner.settle(target(1))
+    planner.settle(target(1), now_s=0.0)
     assert planner.next(0.0) == target(1)
 
 
@@ -43,17 +43,23 @@ def test_nobody_is_asked_before_the_time_it_was_wanted_for() -> None:
     assert [planner.next(4.9), planner.next(4.9), planner.next(5.0)] == [target(2), None, target(1)]
 
 
+def test_who_is_wanted_a_moment_after_the_callers_clock_was_read_is_asked_a_moment_later() -> None:
+    planner = Planner()
+    planner.unsettled(target(1), 0.9, now_s=10.001, not_before_s=10.001)
+    assert [planner.next(10.0), planner.next(10.25)] == [None, target(1)]
+
+
 def test_everybody_else_is_audited_the_longest_unasked_first() -> None:
     planner = Planner()
     for i in range(3):
         planner.follow(target(i))
-        planner.settle(target(i))
+        planner.settle(target(i), now_s=0.0)
     order = []
     for _ in range(6):
         asked = planner.next(0.0)
         assert asked is not None
         order.append(asked)
-        planner.settle(asked)
+        planner.settle(asked, now_s=0.0)
     assert order == [target(0), target(1), target(2)] * 2
 
 
@@ -63,6 +69,39 @@ def test_the_sweep_goes_on_whatever_is_wanted() -> None:
     planner.want_all(((target(i), 1.0) for i in range(100)), now_s=0.0)
     asked = [planner.next(0.0) for _ in range(SWEEP_EVERY)]
     assert target(999) in asked
+
+
+def test_the_turn_of_who_waited_longest_goes_to_the_wanted_before_who_was_settled_later() -> None:
+    planner = Planner()
+    planner.want_all(((target(i), 1.0 + i) for i in range(100)), now_s=0.0)
+    for _ in range(SWEEP_EVERY - 1):
+        asked = planner.next(1.0)
+        assert asked is not None
+        planner.settle(asked, now_s=2.0)
+    assert planner.next(3.0) == target(0)  # the least worth, and not one of those just settled
+
+
+def test_who_was_no_help_is_asked_again_where_nobody_else_may_be() -> None:
+    planner = Planner()
+    planner.want(target(1), 0.1, now_s=0.0)
+    planner.next(0.0)
+    planner.want(target(2), 0.9, now_s=0.0)
+    planner.follow(target(3))
+    planner.unsettled(target(1), 0.1, now_s=0.0, not_before_s=1.0)
+    assert planner.next(0.5, first=False, audit=False) is None
+    assert planner.next(1.0, first=False, audit=False) == target(1)
+    assert [planner.next(1.0, audit=False) for _ in range(2)] == [target(2), None]
+    assert planner.counts.again == 1
+
+
+def test_one_that_is_wanted_is_weighed_anew_and_one_that_is_not_is_left_alone() -> None:
+    planner = Planner()
+    planner.want(target(1), 0.1, now_s=0.0)
+    planner.want(target(2), 0.5, now_s=0.0)
+    planner.weigh(target(1), 0.9, now_s=1.0)
+    planner.weigh(target(3), 0.9, now_s=1.0)
+    assert [planner.next(1.0) for _ in range(3)] == [target(1), target(2), None]
+    assert target(3) not in planner
 
 
 def test_a_question_without_a_verdict_is_asked_again() -> None:
@@ -99,18 +138,21 @@ def test_new_weights_change_the_order_of_who_is_wanted_and_nothing_else() -> Non
 @given(
     st.lists(
         st.tuples(
-            st.sampled_from(["follow", "want", "settle", "unsettled", "next", "all"]),
+            st.sampled_from(["follow", "want", "settle", "unsettled", "weigh", "next", "all"]),
             st.integers(0, 9),
             st.floats(0, 1),
+            st.sampled_from([0.0, 0.0, -0.5, 0.5, 3.0]),
         ),
         max_size=80,
     )
 )
-def test_a_followed_target_is_never_lost_nor_kept_twice(steps: list[tuple[str, int, float]]) -> None:
+def test_a_followed_target_is_never_lost_nor_kept_twice_and_who_is_wanted_is_asked(
+    steps: list[tuple[str, int, float, float]],
+) -> None:
     planner = Planner()
     known: set[Target] = set()
     now_s = 0.0
-    for verb, i, gain in steps:
+    for verb, i, gain, late_s in steps:  # a question may be put by a clock that was read a little earlier
         now_s += 1
         known.add(target(i))
         match verb:
@@ -119,13 +161,20 @@ def test_a_followed_target_is_never_lost_nor_kept_twice(steps: list[tuple[str, i
             case "want":
                 planner.want(target(i), gain, now_s=now_s)
             case "settle":
-                planner.settle(target(i))
+                planner.settle(target(i), now_s=now_s)
             case "unsettled":
-                planner.unsettled(target(i), gain, now_s=now_s)
+                planner.unsettled(target(i), gain, now_s=now_s, not_before_s=now_s + max(late_s, 0.0))
+            case "weigh":
+                planner.follow(target(i))
+                planner.weigh(target(i), gain, now_s=now_s)
             case "all":
                 planner.want_all([(t, gain) for t in sorted(known, key=lambda t: t.trader)], now_s=now_s)
             case "next":
                 planner.follow(target(i))
-                planner.next(now_s)
+                planner.next(now_s + min(late_s, 0.0))
         assert len(planner) == len(known)
         assert all(t in planner for t in known)
+    later_s = now_s + 5.0
+    waiting = planner.waiting()
+    asked = [planner.next(later_s, audit=False) for _ in waiting]
+    assert set(asked) >= set(waiting)

@@ -9,7 +9,7 @@ import pytest
 
 from market_scraper.domain.market import Print
 from market_scraper.domain.positions import TapeGap, TapeMark
-from market_scraper.domain.tape import CoinTape
+from market_scraper.domain.tape import Advance, CoinTape
 from market_scraper.domain.values import Address, Symbol
 
 A, B = Address("0x" + "a" * 40), Address("0x" + "b" * 40)
@@ -50,6 +50,25 @@ def test_what_two_sockets_bring_counts_once_in_the_order_of_the_first() -> None:
     second = tape.hear("s2", block(300, 1, 5, 9), 0.2)
     assert [p.tid for p in first.fresh] == [200, 9, 1, 5]
     assert second.fresh == second.late == ()
+
+
+def test_the_very_frame_that_another_socket_brought_is_known_whatever_came_of_its_block_meanwhile() -> None:
+    """Sockets that bring the same bytes share the prints that were read from them."""
+    tape = CoinTape(BTC)
+    for socket in ("s1", "s2", "s3"):
+        tape.hear_replay(socket, blocks(100, 200), 0.0)
+    frame = tuple(block(300, 9, 1))
+    assert [p.tid for p in tape.hear("s1", frame, 0.1).fresh] == [200, 9, 1]
+    assert [p.tid for p in tape.hear("s3", block(300, 9, 5), 0.2).late] == [5]
+    assert tape.hear("s2", frame, 0.3) == Advance()
+    assert [p.tid for p in tape.hear("s2", block(300, 1, 6), 0.4).late] == [6]
+    assert (tape.counts.duplicates, tape.counts.late) == (2 + 1 + 2 + 1, 2)
+
+
+def test_a_print_that_stands_twice_in_its_own_frame_counts_once() -> None:
+    tape = CoinTape(BTC)
+    tape.hear_replay("s1", blocks(100, 200), 0.0)
+    assert [p.tid for p in tape.hear("s1", block(300, 9, 1, 9), 0.1).fresh] == [200, 9, 1]
 
 
 def test_the_same_tid_in_another_block_is_another_print() -> None:
@@ -165,6 +184,16 @@ def test_silence_counts_only_while_others_bring_prints() -> None:
     tape.hear("s1", blocks(300), 100.0)
     assert tape.silent(103.9) == []
     assert tape.silent(104.0) == ["s2"]
+
+
+def test_who_has_brought_the_newest_print_in_its_replay_is_not_silent_on_a_coin_that_is_quiet_since() -> None:
+    tape = CoinTape(BTC)
+    for socket in ("s1", "s2"):
+        tape.hear_replay(socket, blocks(100, 200), 0.0)
+    assert times(tape.hear_time("s1", 9_000, 1.0).fresh) == [200]
+    assert tape.silent(60.0) == []
+    tape.hear("s1", blocks(10_000), 60.0)
+    assert tape.silent(64.0) == ["s2"]
 
 
 def test_a_late_socket_that_still_speaks_is_not_silent() -> None:
