@@ -53,7 +53,7 @@ def changed(after: Position, lots_before: int | None = 0, *, known_at_ms: int | 
     )
 
 
-def mark(watermark_ms: int, *, symbol: Symbol = BTC, gaps: tuple[tuple[int, int], ...] = (), **fields: Any) -> TapeMark:
+def mark(watermark_ms: int, *, symbol: Symbol = BTC, gaps: tuple[tuple[Any, ...], ...] = (), **fields: Any) -> TapeMark:
     """A mark whose epoch is the end of the last gap."""
     values = {"epoch_ms": gaps[-1][1] if gaps else 0, **fields}
     return TapeMark(symbol=symbol, watermark_ms=watermark_ms, gaps=tuple(TapeGap(*gap) for gap in gaps), **values)

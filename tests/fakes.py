@@ -3,12 +3,15 @@
 import asyncio
 import heapq
 import itertools
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TypeVar
+from urllib.parse import urlencode
 
+from market_scraper.connectors.onchain.fetch import Fetch, Fetched
 from market_scraper.domain.errors import InvalidInput, StoreError
 from market_scraper.domain.market import Candle, Market, MarketContext
+from market_scraper.domain.onchain import Answer, Source
 from market_scraper.domain.positions import AccountSnapshot
 from market_scraper.domain.traders import LeaderboardRow
 from market_scraper.domain.values import Address, Interval, Symbol
@@ -20,13 +23,17 @@ from market_scraper.storage import MemoryRepository
 T = TypeVar("T")
 
 TURNS = 50
-"""Turns of the event loop that `settle` grants; a chain of awaits in our tests is far shorter."""
+"""Turns of the event loop that `settle` grants at most; a chain of awaits in our tests is far shorter."""
 
 
 async def settle(turns: int = TURNS) -> None:
     """Let every task that can run go on until it waits again."""
+    # Whoever may run now stands in here; asking is what makes a clock that is moved in small steps quick.
+    ready: Collection[object] = asyncio.get_running_loop()._ready  # type: ignore[attr-defined]
     for _ in range(turns):
         await asyncio.sleep(0)
+        if not ready:
+            return
 
 
 class FakeClock:
@@ -245,6 +252,7 @@ class FakeHttp:
         self.bars: Callable[[Symbol, Interval, int, int], list[Candle] | Exception] = lambda *_: []
         self.account_of: Callable[[Address, str], AccountSnapshot | Exception] = lambda *_: InvalidInput("nobody")
         self.pulls: list[Sequence[Sequence[LeaderboardRow]] | Exception] = []
+        self.room = 1_000_000  # account questions that the budget would let through at once
         self.held = asyncio.Event()
         self.held.set()
 
@@ -256,8 +264,10 @@ class FakeHttp:
         self.asked.append(("contexts",))
         return _given(self.states)
 
-    async def candles(self, symbol: Symbol, interval: Interval, start_ms: int, end_ms: int) -> list[Candle]:
-        self.asked.append(("candles", symbol, interval, start_ms, end_ms))
+    async def candles(
+        self, symbol: Symbol, interval: Interval, start_ms: int, end_ms: int, *, urgent: bool = False
+    ) -> list[Candle]:
+        self.asked.append(("urgent candles" if urgent else "candles", symbol, interval, start_ms, end_ms))
         return _given(self.bars(symbol, interval, start_ms, end_ms))
 
     async def account(self, trader: Address, dex: str = "") -> AccountSnapshot:
@@ -271,8 +281,57 @@ class FakeHttp:
         for rows in _given(self.pulls.pop(0)):
             yield rows
 
+    def account_room(self) -> int:
+        return self.room
+
     def spent_last_minute(self) -> int:
         return 0
+
+
+class FakeOnChainSource:
+    """A `ports.sources.OnChainSource` that gives its `answers` in turn, the last one again and again."""
+
+    def __init__(self, name: Source, *answers: Answer | Exception) -> None:
+        self.name = name
+        self.metrics: tuple[str, ...] = ()
+        self.answers = list(answers)
+        self.asked: list[dict[str, int]] = []  # what we had of each metric
+
+    async def read(self, newest: Mapping[str, int], now_ms: int) -> Answer:
+        self.asked.append(dict(newest))
+        return _given(self.answers.pop(0) if len(self.answers) > 1 else self.answers[0])
+
+
+class FakeFetch(Fetch):
+    """On-chain hosts as one function, which says what an address and its parameters give.
+
+    Keeps `Fetch`'s promise on conditional GETs: an answer that was kept is unchanged while its bytes are.
+    """
+
+    def __init__(self, hosts: Callable[[str, dict[str, str]], bytes | Exception]) -> None:
+        self._hosts = hosts
+        self._bodies: dict[str, bytes] = {}  # by URL, those that were kept
+        self.asked: list[tuple[str, dict[str, str]]] = []
+
+    async def get(
+        self,
+        source: Source,
+        url: str,
+        params: Mapping[str, str] | None = None,
+        *,
+        limit_bytes: int = 0,
+        conditional: bool = False,
+    ) -> Fetched:
+        self.asked.append((url, dict(params or {})))
+        body = _given(self._hosts(url, dict(params or {})))
+        whole = f"{url}?{urlencode(params)}" if params else url
+        if conditional and self._bodies.get(whole) == body:
+            return Fetched(whole, b"", True, {}, ())
+        return Fetched(whole, body, False, {}, ())
+
+    def keep(self, fetched: Fetched) -> None:
+        if not fetched.unchanged:
+            self._bodies[fetched.url] = fetched.body
 
 
 def _given(answer: T | Exception) -> T:

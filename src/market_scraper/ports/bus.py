@@ -1,6 +1,6 @@
 """The event bus: at least once, in order per key, bounded."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
@@ -54,6 +54,30 @@ class Bus(Protocol):
 
     def follow(self, *kinds: type[Event], size: int = 10_000) -> AbstractAsyncContextManager[Inbox]:
         """Like subscribe, with a cursor of one's own and no group; nothing needs acknowledging."""
+        ...
+
+    def retained(self, *kinds: type[Event]) -> AsyncIterator[Sequence[Envelope]]:
+        """Everything of these kinds that the bus still holds, by rising number, up to what is published now.
+
+        At least all that some group has not acknowledged: so who follows first, reads this then and the store after
+        it misses nothing of what a group stores. Some of it may be in the store, or in the inbox, as well.
+        """
+        ...
+
+    async def keep_for(self, group: str, *kinds: type[Event]) -> None:
+        """Declare that the group exists, before anybody reads for it: what is published from now on waits for it.
+
+        A group that is known already stays as it is. One that nobody joins has the deadline of every reader.
+        """
+        ...
+
+    async def lost_before(self, group: str) -> int:
+        """Events up to this number may never reach the group: it begins behind them. 0: none can have been missed.
+
+        It rises when the group has been given up, for it begins anew then, and when the bus itself has lost events:
+        whoever finds it higher than before must take all that is known from the group's work as unsure. While the
+        group is given up it is the newest number; `keep_for` first makes it stand still.
+        """
         ...
 
     @property

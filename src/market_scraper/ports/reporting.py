@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Protocol
 
-Detail = Mapping[str, float | int | str | None]
+Detail = Mapping[str, bool | float | int | str | None]
 """Figures and words that are shown with a component's health."""
 
 

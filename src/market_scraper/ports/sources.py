@@ -1,16 +1,17 @@
-"""The venue as collectors ask it: one method a question, domain values back.
+"""The outside world as collectors ask it: one method a question, domain values back.
 
 Every method raises SourceError when the venue does not answer well and InvalidInput when the answer makes no sense.
 Spending is counted where the request is sent: a call waits until the budget allows it.
 """
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 import msgspec
 
 from market_scraper.domain.market import Candle, Market, MarketContext, Print
+from market_scraper.domain.onchain import Answer, Source
 from market_scraper.domain.positions import AccountSnapshot
 from market_scraper.domain.traders import LeaderboardRow
 from market_scraper.domain.values import Address, Interval, Symbol
@@ -25,8 +26,13 @@ class VenueHttp(Protocol):
 
     async def contexts(self) -> list[MarketContext]: ...
 
-    async def candles(self, symbol: Symbol, interval: Interval, start_ms: int, end_ms: int) -> list[Candle]:
-        """Oldest first, at most about the newest 5,000 that exist; the last one may still be forming."""
+    async def candles(
+        self, symbol: Symbol, interval: Interval, start_ms: int, end_ms: int, *, urgent: bool = False
+    ) -> list[Candle]:
+        """Oldest first, at most about the newest 5,000 that exist; the last one may still be forming.
+
+        `urgent`: it waits for no other candles; for a few bars that are worth nothing later.
+        """
         ...
 
     async def account(self, trader: Address, dex: str = "") -> AccountSnapshot: ...
@@ -37,6 +43,10 @@ class VenueHttp(Protocol):
 
     def spent_last_minute(self) -> int:
         """Weight used in the last 60 s."""
+        ...
+
+    def account_room(self) -> int:
+        """How many account questions could be sent now without waiting for the budget."""
         ...
 
 
@@ -142,4 +152,28 @@ class VenueSockets(Protocol):
 
     def open(self, name: str, on_heard: Callable[[Heard], None]) -> AbstractAsyncContextManager[VenueSocket]:
         """Keep a socket open while in the block. `on_heard` is called at once, in order, and must not block."""
+        ...
+
+
+class OnChainSource(Protocol):
+    """One on-chain upstream: it knows the source's words and units, and has no policy of its own.
+
+    `read` raises SourceError when the source does not answer well and InvalidInput when its whole answer makes no
+    sense; a part that makes none is left out and noted, so that it cannot take the others down.
+    """
+
+    @property
+    def name(self) -> Source: ...
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """What it may give."""
+        ...
+
+    async def read(self, newest: Mapping[str, int], now_ms: int) -> Answer:
+        """Ask for what is new, where `newest` says the newest t that we have of each metric.
+
+        A metric that is not in `newest` is asked for from its beginning; of the others the source's last days come
+        again, as far back as it is known to revise them.
+        """
         ...

@@ -12,6 +12,7 @@ import msgspec
 
 from market_scraper.domain.events import PositionChanged
 from market_scraper.domain.market import Candle
+from market_scraper.domain.onchain import Reading, Source
 from market_scraper.domain.positions import Position, TapeMark
 from market_scraper.domain.signals import Signal, TraderSignal
 from market_scraper.domain.traders import LeaderboardRow
@@ -90,6 +91,12 @@ class TraderSignalRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     signal: TraderSignal
 
 
+class ReadingRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """An on-chain reading. Key: (source, metric, t_ms, revision); the later known wins. Nothing of it expires."""
+
+    reading: Reading
+
+
 CHOICE_PREFIX = "choice:"
 """Settings `choice:<address>` hold what the user's hand decided of a trader: the text of a `Choice`."""
 
@@ -120,6 +127,7 @@ Row = (
     | TrackedRow
     | SignalRow
     | TraderSignalRow
+    | ReadingRow
     | SettingRow
     | DeadLetterRow
 )
@@ -232,6 +240,42 @@ class SignalReader(Protocol):
         ...
 
 
+class ReadingReader(Protocol):
+    """On-chain readings. A day's value is its newest revision, or the newest one known by `known_by_ms`.
+
+    Nothing is known before its own t.
+    """
+
+    async def recent(self, *, days: int, known_by_ms: int | None = None) -> list[Reading]:
+        """Each (source, metric)'s newest `days` values by t, oldest first; one series after the other, by name."""
+        ...
+
+    async def history(
+        self,
+        source: Source,
+        metric: str,
+        *,
+        since_ms: int,
+        limit: int,
+        known_by_ms: int | None = None,
+        before: int | None = None,
+    ) -> list[Reading]:
+        """One value for each t >= since_ms, newest first. `before` = t_ms."""
+        ...
+
+    async def revisions(self, source: Source, metric: str, t_ms: int) -> list[Reading]:
+        """All that was ever said of one day, oldest first."""
+        ...
+
+    async def newest(self, source: Source) -> dict[str, int]:
+        """The newest t of each of the source's metrics."""
+        ...
+
+    def values(self, source: Source, *, since_ms: int) -> AsyncIterator[Sequence[Reading]]:
+        """Every metric's values with t >= since_ms, in slices and in no order."""
+        ...
+
+
 class SettingReader(Protocol):
     """Choices that survive restarts."""
 
@@ -266,6 +310,9 @@ class Store(Protocol):
     def signals(self) -> SignalReader: ...
 
     @property
+    def readings(self) -> ReadingReader: ...
+
+    @property
     def settings(self) -> SettingReader: ...
 
     async def write(self, rows: Sequence[Row]) -> None:
@@ -288,8 +335,9 @@ class RowSink(Protocol):
     """Takes rows that may wait a while to be stored together (`storage.buffer`)."""
 
     async def put(self, rows: Sequence[Row], on_stored: Callable[[], None]) -> None:
-        """Queue rows; `on_stored` is called once, after all of them are committed, in the order of putting.
+        """Queue rows; `on_stored` is called once, after all of them are durable, in the order of putting.
 
-        Waits while the buffer is full; a store that is away is waited for, never skipped.
+        Durable = committed, or, while the store is away, on this machine's disk, from where they are stored in their
+        order before anything newer, after a restart too. Waits while the buffer is full; nothing is skipped.
         """
         ...

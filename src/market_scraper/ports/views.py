@@ -1,6 +1,6 @@
 """What is true now, kept in memory: all that api, dashboard and agents read. Reading never waits."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -8,6 +8,7 @@ import msgspec
 from market_scraper.domain.claims import Claim
 from market_scraper.domain.events import ComponentReported
 from market_scraper.domain.market import Candle, Market, MarketContext
+from market_scraper.domain.onchain import Judged, Reading
 from market_scraper.domain.positions import Position
 from market_scraper.domain.signals import Signal
 from market_scraper.domain.traders import Choice, RatedTrader
@@ -79,6 +80,27 @@ class SignalsView(Protocol):
     def current(self, symbol: Symbol) -> Signal | None: ...
 
 
+class OnChainView(Protocol):
+    """The newest on-chain values, cross-examined; those that are computed (netflow, the waves' shares) among them."""
+
+    def metric(self, name: str) -> Judged:
+        """Raises UnknownThing for a name that is not in `domain.derived.SERVED`."""
+        ...
+
+    def all(self) -> Mapping[str, Judged]:
+        """Every metric, by name."""
+        ...
+
+    def readings(self) -> Sequence[Reading]:
+        """What is held, stored or not: the newest days of every source's metrics, one revision of each t."""
+        ...
+
+    @property
+    def version(self) -> int:
+        """Rises whenever an answer may differ but for what ages by itself."""
+        ...
+
+
 class ComponentHealth(msgspec.Struct, frozen=True, gc=False):
     """One component, judged now. Where only its silence is wrong, `report` has that as its reason."""
 
@@ -119,6 +141,9 @@ class Views(Protocol):
 
     @property
     def signals(self) -> SignalsView: ...
+
+    @property
+    def onchain(self) -> OnChainView: ...
 
     @property
     def health(self) -> HealthView: ...
