@@ -9,6 +9,7 @@ from market_scraper.domain.events import Event, MarketContextChanged, MarketsLis
 from market_scraper.domain.market import MarketContext
 from market_scraper.domain.values import Symbol
 from market_scraper.ports.bus import Bus, Envelope, Inbox
+from market_scraper.ports.lease import MOST_LEFT, LeasedBus
 
 PATIENCE_S = 5.0
 """Real seconds that a bus may take for what must happen; passing tests do not wait for it."""
@@ -37,6 +38,11 @@ async def take_exactly(inbox: Inbox, count: int) -> list[Envelope]:
         while len(taken) < count:
             taken += await inbox.take(count - len(taken))
     return taken
+
+
+async def retained(bus: Bus, *kinds: type[Event]) -> list[Envelope]:
+    """All that the bus holds of these kinds."""
+    return [envelope async for part in bus.retained(*kinds) for envelope in part]
 
 
 class BusContract:
@@ -289,3 +295,105 @@ class BusContract:
                             inbox.ack([envelope])
             await publishing
         assert done == {"A": list(range(0, 300, 2)), "B": list(range(1, 300, 2))}
+
+    async def test_what_a_group_has_not_acknowledged_is_retained_in_order_with_what_it_has_taken(
+        self, bus: LeasedBus
+    ) -> None:
+        async with (
+            bus.subscribe("one", MarketContextChanged) as one,
+            bus.subscribe("two", MarketContextChanged, MarketsListed) as two,
+        ):
+            await bus.publish(marks("BTC", 1) + marks("ETH", 2) + marks("BTC", 3) + marks("SOL", 4))
+            await bus.publish([MarketsListed(known_at_ms=5, markets=())])
+            one.ack((await take_exactly(one, 4))[2:])
+            taken = await take_exactly(two, 4)
+            two.retry(taken[2:3])
+            held = await retained(bus, MarketContextChanged)
+        assert numbers_of(held) == [1, 2, 3, 4]
+        assert [envelope.seq for envelope in held] == [envelope.seq for envelope in taken[:4]]
+        assert [envelope.key for envelope in held] == ["BTC", "ETH", "BTC", "SOL"]
+
+    async def test_what_the_last_reader_of_a_group_left_is_retained(self, bus: LeasedBus) -> None:
+        async with bus.subscribe("group", MarketContextChanged) as inbox:
+            await bus.publish(marks("BTC", 1, 2, 3))
+            inbox.ack(await take_exactly(inbox, 1))
+        held = numbers_of(await retained(bus, MarketContextChanged))
+        assert held[-2:] == [2, 3]  # a bus that cuts from time to time may hold what is acknowledged too
+
+    async def test_nothing_is_retained_where_nothing_was_published(self, bus: LeasedBus) -> None:
+        assert await retained(bus, MarketContextChanged) == []
+
+    async def test_retaining_ends_with_what_was_published_when_it_began(self, bus: LeasedBus) -> None:
+        """Else it would never end while the tape runs."""
+        numbers = list(range(1_200))
+        async with bus.subscribe("group", MarketContextChanged) as inbox, asyncio.timeout(PATIENCE_S):
+            await bus.publish([mark_changed("AB"[number % 2], number) for number in numbers])
+            held: list[int] = []
+            async for part in bus.retained(MarketContextChanged):
+                held += numbers_of(part)
+                await bus.publish(marks("A", 10_000))
+            assert held == numbers
+            assert len(await take_exactly(inbox, 1_201)) == 1_201  # reading changed nothing for who takes
+
+    async def test_who_follows_first_and_reads_what_is_retained_then_misses_nothing_unacknowledged(
+        self, bus: LeasedBus
+    ) -> None:
+        async with bus.subscribe("persister", MarketContextChanged) as inbox:
+            await bus.publish(marks("BTC", *range(10)))
+            stored = await take_exactly(inbox, 4)
+            inbox.ack(stored)
+            async with bus.follow(MarketContextChanged) as follower:
+                await bus.publish(marks("BTC", 10, 11))
+                held = numbers_of(await retained(bus, MarketContextChanged))
+                await bus.publish(marks("BTC", 12))
+                heard = numbers_of(await take_exactly(follower, 3))
+        assert set(range(13)) <= {*numbers_of(stored), *held, *heard}
+        assert heard == [10, 11, 12]
+
+    async def test_a_group_that_was_kept_for_and_is_read_has_lost_nothing(self, bus: LeasedBus) -> None:
+        await bus.keep_for("group", MarketContextChanged)
+        before = await bus.lost_before("group")
+        async with bus.subscribe("group", MarketContextChanged) as inbox:
+            await bus.keep_for("group", MarketContextChanged)
+            await bus.publish(marks("BTC", 1, 2))
+            assert numbers_of(await take_exactly(inbox, 2)) == [1, 2]
+            assert await bus.lost_before("group") == before
+        async with bus.subscribe("group", MarketContextChanged):
+            assert await bus.lost_before("group") == before
+
+    async def test_keeping_for_a_group_that_is_read_leaves_it_its_size(self, bus: LeasedBus) -> None:
+        async with bus.subscribe("group", MarketContextChanged, size=2) as inbox:
+            await bus.keep_for("group", MarketContextChanged, MarketsListed)
+            publishing = asyncio.create_task(bus.publish(marks("BTC", 1, 2, 3)))
+            await asyncio.sleep(0.02)
+            assert not publishing.done()
+            inbox.ack(await take_exactly(inbox, 2))
+            await asyncio.wait_for(publishing, PATIENCE_S)
+
+    async def test_the_next_holder_of_a_lease_finds_what_the_last_one_left(self, bus: LeasedBus) -> None:
+        async with bus.lease("collect") as first:
+            await first.acquire()
+            assert first.left is None
+            states = [b"early", b"late \x00\xff"]
+            first.leave(lambda: states[0])
+            first.leave(lambda: states[1])
+        async with bus.lease("collect") as second, bus.lease("other") as other:
+            await second.acquire()
+            await other.acquire()
+            assert second.left == states[1]
+            assert other.left is None
+            await second.release()
+            await second.acquire()
+            assert second.left == states[1]  # it had nothing newer to leave
+
+    async def test_a_holder_leaves_its_lease_though_its_state_fails_or_is_too_long(self, bus: LeasedBus) -> None:
+        def fails() -> bytes:
+            raise ValueError("no state")
+
+        for state in (lambda: bytes(MOST_LEFT), lambda: bytes(MOST_LEFT + 1), fails):
+            async with bus.lease("collect") as lease, asyncio.timeout(PATIENCE_S):
+                await lease.acquire()
+                lease.leave(state)
+        async with bus.lease("collect") as lease, asyncio.timeout(PATIENCE_S):
+            await lease.acquire()
+            assert lease.left == bytes(MOST_LEFT)

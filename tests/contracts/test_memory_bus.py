@@ -7,15 +7,17 @@ import pytest
 
 from market_scraper.domain.errors import StoreError
 from market_scraper.domain.events import MarketContextChanged, MarketsListed
+from market_scraper.event_bus.group import one_turn
 from market_scraper.event_bus.memory import MemoryBus
 from market_scraper.event_bus.numbers import Numbers, reserve_in_memory
-from market_scraper.ports.bus import Bus, Envelope
+from market_scraper.ports.bus import Envelope
+from market_scraper.ports.lease import LeasedBus
 from tests.contracts.bus import BusContract, marks, numbers_of, take_exactly
 
 
 class TestMemoryBus(BusContract):
     @pytest.fixture
-    async def bus(self) -> AsyncIterator[Bus]:
+    async def bus(self) -> AsyncIterator[LeasedBus]:
         async with MemoryBus(reserve_in_memory()) as bus:
             yield bus
 
@@ -145,3 +147,35 @@ async def test_a_take_that_waits_in_an_inbox_that_is_left_ends() -> None:
             await asyncio.sleep(0)
         with pytest.raises(RuntimeError, match="left"):
             await taking
+
+
+async def test_who_is_woken_by_a_follower_comes_before_the_groups_that_wait_for_the_same_events() -> None:
+    """A client's message does not wait until the same events are stored and counted."""
+    order: list[str] = []
+    shown = asyncio.Event()
+    async with (
+        MemoryBus(reserve_in_memory()) as bus,
+        bus.subscribe("persister", MarketContextChanged) as rows,
+        bus.follow(MarketContextChanged) as followed,
+    ):
+
+        async def store() -> None:
+            await rows.take()
+            order.append("stored")
+
+        async def show() -> None:
+            await followed.take()
+            order.append("shown")
+            shown.set()
+
+        async def send() -> None:
+            await shown.wait()
+            order.append("sent")
+
+        async with asyncio.TaskGroup() as tasks:
+            for part in (store, show, send):
+                tasks.create_task(part())
+            for _ in range(5):
+                await one_turn()  # all three wait
+            await bus.publish(marks("BTC", 1))
+    assert order == ["shown", "sent", "stored"]

@@ -51,6 +51,8 @@ class GroupInbox:
                 raise RuntimeError("this inbox was left")
             self._arrived.clear()
             await self._arrived.wait()
+            if not self._group.follows:
+                await one_turn()  # followers have been woken first; whom they wake in turn comes before us too
         unread = self._unread
         if len(unread) <= limit:
             taken = list(unread)
@@ -113,6 +115,10 @@ class GroupInbox:
     def keys_held(self) -> set[str]:
         return {e.key for e in self._unread} | {e.key for e in self._unacknowledged.values()}
 
+    def held(self) -> Iterable[Envelope]:
+        """What is unread or unacknowledged, in no order."""
+        return (*self._unacknowledged.values(), *self._unread)
+
     def give_up(self, key: str) -> list[Envelope]:
         """Take this key's unread events out."""
         given = [envelope for envelope in self._unread if envelope.key == key]
@@ -169,6 +175,10 @@ class Group:
     def unread(self) -> int:
         """Events that no member has taken."""
         return sum(member.unread for member in self.members)
+
+    def held(self) -> list[Envelope]:
+        """What is unread or unacknowledged, in no order."""
+        return [*self._left, *(envelope for member in self.members for envelope in member.held())]
 
     def join(self) -> GroupInbox:
         """Add a member. It gets what the last member left, or its share of the others' keys."""

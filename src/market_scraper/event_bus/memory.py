@@ -13,8 +13,10 @@ from typing import Self
 
 from market_scraper.domain.events import Event, key_of
 from market_scraper.event_bus.group import Counters, DeadLetter, Group, one_turn
+from market_scraper.event_bus.lease import LocalLease
 from market_scraper.event_bus.numbers import BLOCK, Numbers, Reserve
-from market_scraper.ports.bus import Envelope, Inbox
+from market_scraper.ports.bus import Bus, Envelope, Inbox
+from market_scraper.ports.lease import Lease
 
 EVENTS_PER_TURN = 500
 """After so many events a publisher lets others run, so that a burst does not hold the loop."""
@@ -36,6 +38,7 @@ class MemoryBus:
         self._dead_letter = dead_letter
         self._groups: dict[str, Group] = {}
         self._follows: list[Group] = []
+        self._estates: dict[str, bytes] = {}  # what holders of leases have left
         self._routes: dict[type, tuple[Group, ...]] = {}
         self._counters = Counters()
         self._turn = asyncio.Lock()  # publishers that had to wait, first come first served
@@ -95,6 +98,35 @@ class MemoryBus:
             self._follows.remove(own)
             self._reroute()
 
+    async def retained(self, *kinds: type[Event]) -> AsyncIterator[Sequence[Envelope]]:
+        """As the port says: what some group has not acknowledged. Followers hold nothing."""
+        wanted = frozenset[type](kinds)
+        held = {e.seq: e for group in self._groups.values() for e in group.held() if type(e.event) in wanted}
+        envelopes = [held[seq] for seq in sorted(held)]
+        for first in range(0, len(envelopes), EVENTS_PER_TURN):
+            yield envelopes[first : first + EVENTS_PER_TURN]
+            await one_turn()
+
+    async def keep_for(self, group: str, *kinds: type[Event]) -> None:
+        """Nothing to do: within one process the inboxes open before anyone publishes."""
+
+    async def lost_before(self, group: str) -> int:  # noqa: ARG002
+        """0: nobody is ever given up here."""
+        return 0
+
+    @asynccontextmanager
+    async def lease(self, name: str) -> AsyncIterator[Lease]:
+        """A lease that nobody contests: this bus ends where the process does."""
+        lease = LocalLease(name, self._estates)
+        try:
+            yield lease
+        finally:
+            await lease.release()
+
+    def fenced_by(self, lease: Lease) -> Bus:  # noqa: ARG002 - there is nothing to compare it with
+        """This bus: no other holder can exist."""
+        return self
+
     async def drained(self, *, taking_is_enough: Collection[str] = ()) -> None:
         """Wait until no group has an event that is unread or unacknowledged, and no follower an unread one.
 
@@ -140,7 +172,8 @@ class MemoryBus:
         )
 
     def _reroute(self) -> None:
-        live = [group for group in (*self._groups.values(), *self._follows) if group.members]
+        # Followers first: what people watch does not wait for what is stored and counted.
+        live = [group for group in (*self._follows, *self._groups.values()) if group.members]
         kinds = {kind for group in live for kind in group.kinds}
         self._routes = {kind: tuple(group for group in live if kind in group.kinds) for kind in kinds}
         self._freed.set()
