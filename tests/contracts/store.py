@@ -13,6 +13,7 @@ from market_scraper.domain.positions import PositionState
 from market_scraper.domain.traders import LeaderboardRow
 from market_scraper.domain.values import Interval, Recommendation, Symbol
 from market_scraper.ports.stores import DeadLetterRow, Retention, Row, SettingRow, SignalRow, Store, TapeMarkRow
+from tests.contracts.store_readings import ReadingContract
 from tests.contracts.store_rows import (
     DAY_MS,
     HOUR_MS,
@@ -23,6 +24,7 @@ from tests.contracts.store_rows import (
     fact,
     gathered,
     part,
+    reading_row,
     score,
     signal,
     signal_row,
@@ -193,14 +195,16 @@ class PositionContract:
         assert await store.positions.at(ETH, 40, [address(1)]) == {}
 
     async def test_states_of_one_coin_come_in_slices(self, store: Store) -> None:
-        await store.write([state(n, n) for n in range(4_500)])
+        await store.write([state(n, n) for n in range(2_500)])
         await store.write([state(1, 9, symbol=ETH)])
         slices = [found async for found in store.positions.states(BTC)]
         assert len(slices) > 1
-        assert sorted(position.version for found in slices for position in found) == list(range(4_500))
+        assert sorted(position.version for found in slices for position in found) == list(range(2_500))
 
     async def test_the_newest_watermark_of_a_coin_wins(self, store: Store) -> None:
-        newest = mark(20, gaps=((3, 5), (7, 9)), halted_since_ms=11, rate_shape=0.5, rate_watch_s=6.5)
+        newest = mark(
+            20, gaps=((3, 5), (7, 9)), halted_since_ms=11, rate_shape=0.5, rate_watch_s=6.5, pace=0.8, spread=0.3
+        )
         await store.write([TapeMarkRow(mark=newest), TapeMarkRow(mark=mark(5, symbol=ETH))])
         await store.write([TapeMarkRow(mark=mark(19)), TapeMarkRow(mark=mark(20, epoch_ms=8))])
         assert await store.positions.marks() == {BTC: newest, ETH: mark(5, symbol=ETH)}
@@ -367,6 +371,7 @@ class RetentionContract:
                 state(1, 1, t_ms=0),
                 TapeMarkRow(mark=mark(0)),
                 tracked(1, 0),
+                reading_row(0, 1.0),
                 SettingRow(key="a", value="1"),
                 DeadLetterRow(source="a", known_at_ms=0, reason="", body=b""),
             ]
@@ -389,6 +394,7 @@ class RetentionContract:
         assert len(await gathered(store.positions.states(BTC))) == 1
         assert await store.positions.marks() != {}
         assert await store.traders.tracked() != []
+        assert len(await store.readings.recent(days=9)) == 1
         assert await store.settings.get("a") == "1"
         assert not any((await store.expire(now_ms)).values())
 
@@ -409,6 +415,7 @@ class StoreContract(
     PositionContract,
     TraderContract,
     SignalContract,
+    ReadingContract,
     SettingContract,
     RetentionContract,
 ):

@@ -1,10 +1,11 @@
 """Rows for store tests, made from the few fields that a test cares about."""
 
 from collections.abc import AsyncIterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from market_scraper.domain.market import Candle
-from market_scraper.domain.positions import Position, PositionState
+from market_scraper.domain.onchain import Reading, Source
+from market_scraper.domain.positions import PositionState
 from market_scraper.domain.signals import Action, Contribution, Signal, SignalState, TraderSignal
 from market_scraper.domain.traders import LeaderboardRow, Performance
 from market_scraper.domain.values import Interval, Recommendation, Symbol
@@ -13,6 +14,7 @@ from market_scraper.ports.stores import (
     LeaderboardPart,
     PositionRow,
     PositionStateRow,
+    ReadingRow,
     ScoreRow,
     SignalRow,
     TrackedRow,
@@ -20,6 +22,7 @@ from market_scraper.ports.stores import (
 )
 from tests.facts import BTC, address, changed, position
 
+T = TypeVar("T")
 HOUR_MS = 3_600_000
 DAY_MS = 86_400_000
 
@@ -161,5 +164,31 @@ def act(trader: int, t_ms: int, tid: int, *, known_at_ms: int | None = None, siz
     )
 
 
-async def gathered(slices: AsyncIterator[Sequence[Position]]) -> list[Position]:
-    return [position async for part in slices for position in part]
+def reading(
+    day: int,
+    value: float,
+    revision: int = 0,
+    *,
+    known_day: float | None = None,
+    source: Source = Source.BITVIEW,
+    metric: str = "mvrv",
+    **fields: Any,
+) -> Reading:
+    """What was said of a day, known on the next unless said otherwise; a revision a day later each."""
+    return Reading(
+        source=source,
+        metric=metric,
+        t_ms=day * DAY_MS,
+        revision=revision,
+        value=value,
+        known_at_ms=int((day + 1 + revision if known_day is None else known_day) * DAY_MS),
+        **fields,
+    )
+
+
+def reading_row(day: int, value: float, revision: int = 0, **fields: Any) -> ReadingRow:
+    return ReadingRow(reading=reading(day, value, revision, **fields))
+
+
+async def gathered(slices: AsyncIterator[Sequence[T]]) -> list[T]:
+    return [each async for part in slices for each in part]

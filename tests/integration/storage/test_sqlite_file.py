@@ -16,12 +16,14 @@ import pytest
 from market_scraper.domain.errors import InvalidInput, StoreError, StoreUnreachable
 from market_scraper.domain.traders import LeaderboardRow, Performance
 from market_scraper.domain.values import Interval
-from market_scraper.ports.stores import LeaderboardPart, SettingRow, SignalRow
+from market_scraper.ports.stores import LeaderboardPart, SettingRow, SignalRow, TapeMarkRow
 from market_scraper.storage import SqliteStore, documents
 from market_scraper.storage.sqlite.schema import MIGRATIONS
+from market_scraper.storage.sqlite.store import EXPIRE_REST_S, EXPIRE_ROWS
 from tests.contracts.store_rows import board_row, candle_row, fact, gathered, part, state
 from tests.contracts.store_rows import signal as signal_at
-from tests.facts import BTC, address
+from tests.facts import BTC, address, mark
+from tests.fakes import FakeClock
 from tests.integration.storage.writing_child import ROWS
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -200,7 +202,7 @@ async def test_a_file_of_a_newer_program_is_left_alone(tmp_path: Path) -> None:
 async def test_a_file_from_before_classes_is_brought_up_to_date_and_keeps_its_rows(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
     async with SqliteStore(path) as store:
-        await store.write([SignalRow(signal=signal_at(1, 1_000))])
+        await store.write([SignalRow(signal=signal_at(1, 1_000)), TapeMarkRow(mark=mark(20, pace=0.5, spread=2.0))])
     connection = sqlite3.connect(path)
     for table, column in (
         ("trader_positions", "nets"),
@@ -208,6 +210,8 @@ async def test_a_file_from_before_classes_is_brought_up_to_date_and_keeps_its_ro
         ("signals", "out"),
         ("signals", "oth"),
         ("signals", "oth_s"),
+        ("tape_marks", "pace"),
+        ("tape_marks", "spread"),
     ):
         connection.execute(f'ALTER TABLE "{table}" DROP COLUMN "{column}"')
     connection.execute("PRAGMA user_version = 1")
@@ -218,8 +222,10 @@ async def test_a_file_from_before_classes_is_brought_up_to_date_and_keeps_its_ro
         await store.write([state(1, 1, net_share=0.5)])
         (position,) = await gathered(store.positions.states(BTC))
         old = await store.signals.latest(BTC)
+        marks = await store.positions.marks()
 
     assert old is not None
+    assert marks == {BTC: mark(20)}
     assert (old.left_out, old.others, old.others_share, position.net_share) == ({}, 0, 0.0, 0.5)
 
 
@@ -325,3 +331,21 @@ async def test_a_refresh_of_47_000_rows_is_small_and_leaves_the_loop_free(
         print(f"\n47,000 rows: bytes {sizes}, written in {wrote_s:.2f} s, read in {read_s:.2f} s")
     assert sizes[0] < 4_500_000
     assert max(sizes[1:]) <= 1_000_000
+
+
+async def test_expiry_deletes_a_few_rows_at_a_time_and_leaves_the_file_to_others_in_between(tmp_path: Path) -> None:
+    old = 2 * EXPIRE_ROWS + 10
+    clock = FakeClock()
+    path = tmp_path / "store.db"
+    async with SqliteStore(path, clock=clock) as store, SqliteStore(path) as other:
+        await store.write([fact(1, t, 0, 1) for t in range(old)])
+        expiring = asyncio.create_task(store.expire(10**12))
+        left = [old]
+        while not expiring.done():
+            if clock.sleepers:  # it rests: whoever wants may write
+                await other.write([SettingRow(key="a", value="1")])
+                left.append(len(await store.positions.history(address(1), BTC, since_ms=0, limit=old)))
+                await clock.advance(EXPIRE_REST_S)
+            await asyncio.sleep(0.001)
+        assert (await expiring)["trader_positions"] == old
+        assert left == [old, old - EXPIRE_ROWS, old - 2 * EXPIRE_ROWS, 0]

@@ -246,6 +246,20 @@ async def test_at_the_end_a_store_that_stays_away_is_not_waited_for_for_ever(
     assert logs[-1]["event"] == "rows_lost"
 
 
+async def test_at_the_end_all_that_waits_shares_one_patience(store: FakeStore, clock: FakeClock, told: Told) -> None:
+    """Whoever stops us has one deadline, however many flushes are due."""
+    store.away = True
+    buffer = Buffer(store, clock, max_size=1, patience_s=3.0)
+    await buffer.__aenter__()
+    await buffer.put([setting(1)], told.by("a"))
+    await clock.advance(1.0)  # the first flush is under way: the second row is another one's
+    await buffer.put([setting(2)], told.by("b"))
+    leaving = asyncio.create_task(buffer.__aexit__(None, None, None))
+    await clock.advance(4.0)
+    assert leaving.done()
+    assert buffer.stats()["lost"] == 2
+
+
 async def test_at_the_end_a_store_that_comes_back_gets_the_rows(store: FakeStore, clock: FakeClock, told: Told) -> None:
     store.away = True
     buffer = Buffer(store, clock, max_size=1)

@@ -41,7 +41,7 @@ SECTIONS = [section(shape) for shape in (documents.CANDLES, *documents.COLLECTIO
 def test_every_collection_and_field_is_in_the_page_as_the_code_has_it() -> None:
     page = PAGE.read_text()
     for text in SECTIONS:
-        assert text in page, f"docs/DATA_STORAGE.md differs from storage/documents.py; expected:\n\n{text}"
+        assert text in page, f"docs/DATA_STORAGE.md differs from storage/documents; expected:\n\n{text}"
     assert page.count("\n### ") == len(SECTIONS)
 
 

@@ -17,6 +17,7 @@ from market_scraper.ports.stores import (
     DeadLetterRow,
     PositionRow,
     PositionStateRow,
+    ReadingRow,
     ScoreRow,
     SettingRow,
     SignalRow,
@@ -40,6 +41,7 @@ READERS: dict[type[Any], Callable[[Any, documents.Document], Any]] = {
     TrackedRow: lambda row, stored: documents.tracked_from(stored),
     SignalRow: lambda row, stored: SignalRow(signal=documents.signal_from(stored)),
     TraderSignalRow: lambda row, stored: TraderSignalRow(signal=documents.trader_signal_from(stored)),
+    ReadingRow: lambda row, stored: ReadingRow(reading=documents.reading_from(stored)),
     SettingRow: lambda row, stored: SettingRow(key=stored[documents.KEY], value=stored[documents.VALUE]),
 }
 

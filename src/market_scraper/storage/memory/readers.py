@@ -1,13 +1,14 @@
 """What `MemoryRepository` answers: each reader of `ports.stores` over the shared tables."""
 
-from collections.abc import AsyncIterator, Sequence
-from itertools import islice, pairwise, takewhile
+from collections.abc import AsyncIterator, Iterator, Sequence
+from itertools import groupby, islice, pairwise, takewhile
 from typing import Any
 
 import msgspec
 
 from market_scraper.domain.events import PositionChanged
 from market_scraper.domain.market import Candle
+from market_scraper.domain.onchain import Reading, Source
 from market_scraper.domain.positions import Position, TapeMark
 from market_scraper.domain.signals import Signal, TraderSignal
 from market_scraper.domain.traders import LeaderboardRow
@@ -182,6 +183,50 @@ class MemorySignals:
         ]
 
 
+class MemoryReadings:
+    """Implements `ReadingReader`."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._series = tables.readings
+
+    async def recent(self, *, days: int, known_by_ms: int | None = None) -> list[Reading]:
+        return [
+            reading
+            for _, series in sorted(self._series.items())
+            for reading in list(islice(_values_of(series, known_by_ms=known_by_ms), days))[::-1]
+        ]
+
+    async def history(
+        self,
+        source: Source,
+        metric: str,
+        *,
+        since_ms: int,
+        limit: int,
+        known_by_ms: int | None = None,
+        before: int | None = None,
+    ) -> list[Reading]:
+        values = _values_of(self._series.get((source, metric), EMPTY), known_by_ms=known_by_ms, before=before)
+        return list(islice(takewhile(lambda reading: reading.t_ms >= since_ms, values), limit))
+
+    async def revisions(self, source: Source, metric: str, t_ms: int) -> list[Reading]:
+        from_there = self._series.get((source, metric), EMPTY).ascending((t_ms,))
+        return list(takewhile(lambda reading: reading.t_ms == t_ms, from_there))
+
+    async def newest(self, source: Source) -> dict[str, int]:
+        return {
+            metric: next(series.descending()).t_ms
+            for (measured_by, metric), series in self._series.items()
+            if measured_by is source
+        }
+
+    async def values(self, source: Source, *, since_ms: int) -> AsyncIterator[Sequence[Reading]]:
+        for metric in await self.newest(source):
+            found = await self.history(source, metric, since_ms=since_ms, limit=len(self._series[source, metric]))
+            for end in range(len(found), 0, -SLICE):
+                yield found[max(0, end - SLICE) : end][::-1]
+
+
 class MemorySettings:
     """Implements `SettingReader`."""
 
@@ -193,6 +238,18 @@ class MemorySettings:
 
     async def with_prefix(self, prefix: str) -> dict[str, str]:
         return {key: value for key, value in self._settings.items() if key.startswith(prefix)}
+
+
+def _values_of(
+    series: Series[Reading], *, known_by_ms: int | None = None, before: int | None = None
+) -> Iterator[Reading]:
+    """The newest revision of each t, newest first; nothing is known before the t that it speaks of."""
+    ends = [end for end in (before, None if known_by_ms is None else known_by_ms + 1) if end is not None]
+    for _, of_one_day in groupby(series.descending((min(ends),) if ends else None), lambda reading: reading.t_ms):
+        known = (reading for reading in of_one_day if known_by_ms is None or reading.known_at_ms <= known_by_ms)
+        newest = next(known, None)
+        if newest is not None:
+            yield newest
 
 
 def _without_contributions(signal: Signal) -> Signal:

@@ -6,6 +6,7 @@ from typing import Any
 
 from market_scraper.domain.events import PositionChanged
 from market_scraper.domain.market import Candle
+from market_scraper.domain.onchain import Reading, Source
 from market_scraper.domain.positions import TapeMark
 from market_scraper.domain.signals import Signal, TraderSignal
 from market_scraper.domain.traders import LeaderboardRow
@@ -16,6 +17,7 @@ from market_scraper.ports.stores import (
     LeaderboardPart,
     PositionRow,
     PositionStateRow,
+    ReadingRow,
     Row,
     ScoreRow,
     SettingRow,
@@ -73,6 +75,7 @@ class Tables:
         self.signals: defaultdict[Symbol, Series[Signal]] = defaultdict(Series)
         self.signal_by_id: dict[str, Signal] = {}
         self.trader_signals: defaultdict[tuple[Address, Symbol], Series[TraderSignal]] = defaultdict(Series)
+        self.readings: defaultdict[tuple[Source, str], Series[Reading]] = defaultdict(Series)
         self.settings: dict[str, str] = {}
         self.dead_letters: dict[tuple[str, int, bytes], DeadLetterRow] = {}
         self._put: dict[type[object], Callable[[Any], None]] = {
@@ -85,6 +88,7 @@ class Tables:
             TrackedRow: self._put_tracked,
             SignalRow: self._put_signal,
             TraderSignalRow: self._put_trader_signal,
+            ReadingRow: self._put_reading,
             SettingRow: self._put_setting,
             DeadLetterRow: self._put_dead_letter,
         }
@@ -142,6 +146,13 @@ class Tables:
         kept = series.get((signal.t_ms, signal.tid))
         if kept is None or kept.known_at_ms <= signal.known_at_ms:
             series.put((signal.t_ms, signal.tid), signal)
+
+    def _put_reading(self, row: ReadingRow) -> None:
+        reading = row.reading
+        series = self.readings[reading.source, reading.metric]
+        kept = series.get((reading.t_ms, reading.revision))
+        if kept is None or kept.known_at_ms <= reading.known_at_ms:
+            series.put((reading.t_ms, reading.revision), reading)
 
     def _put_setting(self, row: SettingRow) -> None:
         self.settings[row.key] = row.value

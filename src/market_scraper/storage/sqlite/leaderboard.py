@@ -63,10 +63,14 @@ def latest_rows(connection: sqlite3.Connection) -> tuple[int, list[LeaderboardRo
     return None if complete is None else (complete[0], _read(connection, complete[0]).rows())
 
 
-def expire(connection: sqlite3.Connection, before_ms: int) -> int:
-    """Delete blocks older than the last full copy before then; what newer blocks lean on stays."""
+def expire(connection: sqlite3.Connection, before_ms: int, limit: int) -> int:
+    """Delete at most `limit` blocks older than the last full copy before then; what newer blocks lean on stays.
+
+    Gives how many; 0 = none are left.
+    """
     base = _one(connection, f'SELECT max({TIME}) FROM {_TABLE} WHERE "{FULL}" = 1 AND {TIME} <= ?', before_ms)
-    return connection.execute(f"DELETE FROM {_TABLE} WHERE {TIME} < ?", (base,)).rowcount
+    old = f"SELECT rowid FROM {_TABLE} WHERE {TIME} < ? LIMIT ?"
+    return connection.execute(f"DELETE FROM {_TABLE} WHERE rowid IN ({old})", (base, limit)).rowcount
 
 
 def _read(connection: sqlite3.Connection, upto_ms: int | None) -> Chain:

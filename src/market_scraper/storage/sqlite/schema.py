@@ -10,8 +10,10 @@ from market_scraper.domain.errors import StoreUnreachable
 from market_scraper.storage.documents import (
     CANDLES,
     COLLECTIONS,
+    ONCHAIN_READINGS,
     POSITION_STATE,
     SIGNALS,
+    TAPE_MARKS,
     TRADER_POSITIONS,
     Document,
 )
@@ -26,7 +28,7 @@ _TYPES = {
     Kind.NESTED: "TEXT",
     Kind.BYTES: "BLOB",
 }
-_CLUSTERED = (POSITION_STATE,)  # read by whole coins, so its rows lie in the order of the key
+_CLUSTERED = (POSITION_STATE, ONCHAIN_READINGS)  # read by coin or series, so rows lie in the order of the key
 
 
 def create_table(connection: sqlite3.Connection, shape: Collection, name: str) -> None:
@@ -121,6 +123,20 @@ def _others_columns(connection: sqlite3.Connection) -> None:
     )
 
 
+def _readings_table(connection: sqlite3.Connection) -> None:
+    """On-chain readings."""
+    create_table(connection, ONCHAIN_READINGS, ONCHAIN_READINGS.name)
+
+
+def _rehearsed_columns(connection: sqlite3.Connection) -> None:
+    """What a coin's rehearsals of gaps came to; before, doubt was told by average rates alone."""
+    _add_columns(
+        connection,
+        (TAPE_MARKS.name, '"pace" REAL NOT NULL DEFAULT 1'),
+        (TAPE_MARKS.name, '"spread" REAL NOT NULL DEFAULT 0'),
+    )
+
+
 def _add_columns(connection: sqlite3.Connection, *columns: tuple[str, str]) -> None:
     """Add those (table, declaration) that are not there."""
     for table, column in columns:
@@ -129,7 +145,13 @@ def _add_columns(connection: sqlite3.Connection, *columns: tuple[str, str]) -> N
             connection.execute(f'ALTER TABLE "{table}" ADD COLUMN {column}')
 
 
-MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_first_tables, _class_columns, _others_columns)
+MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
+    _first_tables,
+    _class_columns,
+    _others_columns,
+    _readings_table,
+    _rehearsed_columns,
+)
 """Step n brings a file from version n to n + 1. The first makes today's tables, so each later one must find its work
 done already on a new file."""
 

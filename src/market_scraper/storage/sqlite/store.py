@@ -9,12 +9,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
+from market_scraper.ports.clock import Clock
 from market_scraper.ports.stores import LeaderboardPart, Retention, Row
 from market_scraper.storage import documents
 from market_scraper.storage.retention import cutoffs_ms
 from market_scraper.storage.shapes import Collection
 from market_scraper.storage.sqlite import leaderboard, schema
 from market_scraper.storage.sqlite.candles import SqliteCandles
+from market_scraper.storage.sqlite.onchain import SqliteReadings
 from market_scraper.storage.sqlite.positions import SqlitePositions
 from market_scraper.storage.sqlite.reading import Readers
 from market_scraper.storage.sqlite.settings import SqliteSettings
@@ -23,19 +25,27 @@ from market_scraper.storage.sqlite.traders import SqliteTraders
 from market_scraper.storage.sqlite.writer import Writer
 
 T = TypeVar("T")
-_EXPIRE_ROWS = 5_000  # deleted in one transaction: other writes get their turn in between
+EXPIRE_ROWS = 500
+"""Old rows that one transaction deletes; a write waits for one of these at the most. 5,000 take 90 ms, 500 take 30."""
+
+EXPIRE_BLOCKS = 50  # of the leaderboard, some 20 kB each
+EXPIRE_REST_S = 0.02
+"""Rest after each: another process's write looks for a free moment now and then, it does not queue with ours."""
 
 
 class SqliteStore:
     """Implements `ports.stores.Store`. Entering opens the file, or raises StoreUnreachable.
 
     A write that has returned survives the death of the process. `busy_s` is how long (real seconds) to wait for
-    another process's transaction before StoreError.
+    another process's transaction before StoreError. By `clock`, expiry rests now and then; without one it does not.
     """
 
-    def __init__(self, path: Path, retention: Retention | None = None, *, busy_s: float = 5.0) -> None:
+    def __init__(
+        self, path: Path, retention: Retention | None = None, *, busy_s: float = 5.0, clock: Clock | None = None
+    ) -> None:
         self.path = path
         self._retention = retention or Retention()
+        self._clock = clock
         self._made: set[str] = set()  # tables of candles that are there
         self._chain = leaderboard.ChainWriter()
         self._writer = Writer(path, busy_s, self._forget)
@@ -44,6 +54,7 @@ class SqliteStore:
         self.positions = SqlitePositions(self._readers)
         self.traders = SqliteTraders(self._readers)
         self.signals = SqliteSignals(self._readers)
+        self.readings = SqliteReadings(self._readers)
         self.settings = SqliteSettings(self._readers)
 
     async def __aenter__(self) -> Self:
@@ -66,16 +77,16 @@ class SqliteStore:
             await self._in_writer(lambda connection: self._write(connection, kept))
 
     async def expire(self, now_ms: int) -> dict[str, int]:
-        """Delete what is older than the retention, some rows at a time."""
+        """Delete what is older than the retention, some rows at a time, so that no write waits long."""
         limits = cutoffs_ms(self._retention, now_ms)
         deleted = dict.fromkeys(limits, 0)
         for shape in documents.COLLECTIONS:
-            if shape is documents.LEADERBOARD_HISTORY or shape.name not in limits:
-                continue
-            while count := await self._in_writer(_old_rows_deleter(shape, limits[shape.name])):
-                deleted[shape.name] += count
-        name = documents.LEADERBOARD_HISTORY.name
-        deleted[name] = await self._in_writer(lambda connection: leaderboard.expire(connection, limits[name]))
+            if shape.name in limits:
+                delete_some = _deleter(shape, limits[shape.name])
+                while count := await self._in_writer(delete_some):
+                    deleted[shape.name] += count
+                    if self._clock is not None:
+                        await self._clock.sleep(EXPIRE_REST_S)
         return deleted
 
     async def check(self) -> None:
@@ -116,9 +127,12 @@ def _place(row: Row) -> tuple[str, Collection]:
     return documents.collection_of(row)
 
 
-def _old_rows_deleter(shape: Collection, before_ms: int) -> Callable[[sqlite3.Connection], int]:
+def _deleter(shape: Collection, before_ms: int) -> Callable[[sqlite3.Connection], int]:
+    """What deletes some of the rows older than that and gives how many; 0 = none are left."""
+    if shape is documents.LEADERBOARD_HISTORY:
+        return lambda connection: leaderboard.expire(connection, before_ms, EXPIRE_BLOCKS)
     query = (
         f'DELETE FROM "{shape.name}" WHERE rowid IN '
-        f'(SELECT rowid FROM "{shape.name}" WHERE "{shape.expires_by}" < ? LIMIT {_EXPIRE_ROWS})'
+        f'(SELECT rowid FROM "{shape.name}" WHERE "{shape.expires_by}" < ? LIMIT {EXPIRE_ROWS})'
     )
     return lambda connection: connection.execute(query, (before_ms,)).rowcount
