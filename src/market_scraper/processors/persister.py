@@ -11,6 +11,7 @@ from market_scraper.domain.events import (
     Event,
     LeaderboardCaptured,
     PositionChanged,
+    ReadingsTaken,
     SignalGenerated,
     TapeAdvanced,
     TapeGapped,
@@ -28,6 +29,7 @@ from market_scraper.ports.stores import (
     LeaderboardPart,
     PositionRow,
     PositionStateRow,
+    ReadingRow,
     Row,
     RowSink,
     SignalRow,
@@ -39,6 +41,9 @@ from market_scraper.processors.consume import Delays, park
 from market_scraper.processors.position_history import PositionHistory
 from market_scraper.processors.tracking import Tracking
 
+PERSISTER = "persister"
+"""The group's name on the bus: what it has acknowledged is in the store, or in the spill on its way there."""
+
 PERSISTED: tuple[type[Event], ...] = (
     PositionChanged,
     TapeAdvanced,
@@ -49,6 +54,7 @@ PERSISTED: tuple[type[Event], ...] = (
     TraderChosen,
     SignalGenerated,
     TraderSignalGenerated,
+    ReadingsTaken,
 )
 """The kinds that a persister's inbox must be subscribed to."""
 
@@ -137,6 +143,8 @@ class Persister:
             case TraderSignalGenerated(signal=act):
                 known_at_ms = max(self._known_at(event, act.t_ms), act.known_at_ms)
                 return [TraderSignalRow(signal=msgspec.structs.replace(act, known_at_ms=known_at_ms))]
+            case ReadingsTaken(readings=readings):
+                return [ReadingRow(reading=reading) for reading in readings]
             case _:
                 return []
 

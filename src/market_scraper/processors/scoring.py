@@ -21,6 +21,11 @@ ROWS_A_SLICE = 1_000
 """Rated in about 3 ms: how long the event loop is held at a time."""
 
 
+SCORER = "scoring"
+SCORED: tuple[type[Event], ...] = (LeaderboardCaptured, TraderChosen)
+"""The group on the bus, and what it hears."""
+
+
 class _Pull:
     """One leaderboard pull that is coming in."""
 
@@ -40,8 +45,8 @@ class TraderScoringProcessor:
     """Turns `LeaderboardCaptured` slices into `TradersRated` slices: the same parts, once the pull is whole.
 
     A pull of which a part is missing is dropped and counted when the next one begins, and so is one without rows: the
-    ratings before it stay. At the start the newest stored pull is rated and published, so that others know; start
-    them first and wait for `opened`.
+    ratings before it stay. At the start the newest pull is rated and published, be it stored or still on its way to
+    the store, so that others know; start them first and wait for `opened`.
     """
 
     def __init__(
@@ -71,7 +76,7 @@ class TraderScoringProcessor:
 
     async def run(self) -> None:
         """Rate what is stored, then every pull and every choice, for ever."""
-        async with self._bus.subscribe("scoring", LeaderboardCaptured, TraderChosen) as inbox:
+        async with self._bus.subscribe(SCORER, *SCORED) as inbox:
             self.opened.set()
             await self._restore()
             await self._outbox.flush()
@@ -89,6 +94,14 @@ class TraderScoringProcessor:
                 pass
 
     async def _restore(self) -> None:
+        # First what the bus holds, then the store, so that nothing falls between: a collector may have published its
+        # pull a moment before anybody scored, and the next one comes in an hour. A choice is stored before it is told.
+        held = [e.event async for batch in self._bus.retained(LeaderboardCaptured) for e in batch]
+        await self._restore_stored()
+        for event in held:
+            self.apply(event)
+
+    async def _restore_stored(self) -> None:
         stored = await self._store.settings.with_prefix(CHOICE_PREFIX)
         self._choices = {parse_address(key.removeprefix(CHOICE_PREFIX)): Choice(value) for key, value in stored.items()}
         latest = await self._store.traders.latest_rows()

@@ -17,7 +17,9 @@ from market_scraper.domain.events import (
     TraderChosen,
     TraderSignalGenerated,
     TradersRated,
+    key_of,
 )
+from market_scraper.domain.prefix import Prefix, TapeEvent
 from market_scraper.domain.rules import ClassRules, SignalRules
 from market_scraper.domain.signals import Signal
 from market_scraper.domain.traders import Choice, RatedTrader
@@ -119,12 +121,31 @@ class SignalGenerationProcessor:
             trader: self._ratings.get(trader, Rating(row.score, None, class_in(row.tags)))
             for trader, row in tracked.items()
         }
+        prefixes, told = await self._held()
         marks = await self._store.positions.marks()
         for symbol, electorate in self._electorates.items():
-            electorate.resume(marks.get(symbol), await self._store.signals.latest(symbol))
+            prefix = prefixes[symbol]
+            prefix.move(marks.get(symbol))
             async for positions in self._store.positions.states(symbol):
-                electorate.restore(positions)
+                prefix.put_all(positions)
+            stored = await self._store.signals.latest(symbol)
+            last = max((one for one in (stored, told.get(symbol)) if one is not None), key=_when, default=None)
+            electorate.resume(prefix.mark, last)
+            electorate.restore(prefix.positions.values())
             electorate.rate(self._ratings, now_ms)
+
+    async def _held(self) -> tuple[dict[Symbol, Prefix], dict[Symbol, Signal]]:
+        """What is published and perhaps not stored yet: read it before the store, and nothing is missed."""
+        prefixes = {symbol: Prefix() for symbol in self._electorates}
+        told: dict[Symbol, Signal] = {}
+        async for batch in self._bus.retained(PositionChanged, TapeAdvanced, TapeGapped, SignalGenerated):
+            for envelope in batch:
+                event = envelope.event
+                if isinstance(event, SignalGenerated):
+                    told[event.signal.symbol] = event.signal
+                elif isinstance(event, TapeEvent) and (prefix := prefixes.get(Symbol(key_of(event)))) is not None:
+                    prefix.apply(event)
+        return prefixes, told
 
     async def _watch(self) -> None:
         """Say when a tape stands still; nothing else would."""
@@ -175,6 +196,10 @@ class SignalGenerationProcessor:
         told = [SignalGenerated(known_at_ms=one.known_at_ms, signal=one) for one in signals if one is not None]
         if told:
             self._outbox.add(told)
+
+
+def _when(signal: Signal) -> int:
+    return signal.t_ms
 
 
 def _rating(rated: RatedTrader) -> Rating:

@@ -1,7 +1,7 @@
-"""How every component of this process is doing, told on the bus so that other processes see it too."""
+"""How every component of this process is doing: shown here, and told on the bus so that other processes see it too."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 import structlog
 
@@ -21,10 +21,18 @@ class Reporter:
     """Implements `ports.reporting.Reporter`; made by `Reports.reporter`."""
 
     def __init__(
-        self, name: str, kind: str, allowed_age_s: float | None, clock: Clock, on_change: Callable[[], None]
+        self,
+        name: str,
+        kind: str,
+        allowed_age_s: float | None,
+        clock: Clock,
+        on_change: Callable[[], None],
+        *,
+        local: bool = False,
     ) -> None:
         self.name = name
         self.kind = kind
+        self.local = local  # other processes have one of the same name, so this one is shown here alone
         self.changed = True  # since it was last told
         self._allowed_age_s = allowed_age_s
         self._clock = clock
@@ -62,6 +70,10 @@ class Reporter:
             self._reason = reason
             self._note_change()
 
+    def show(self, detail: Detail) -> None:
+        """Show other figures; how it is doing stays as it was told."""
+        self._detail = dict(detail)
+
     def runs(self, running: bool) -> None:
         """Say that the component was started or stopped on purpose; what failed before a stop is over."""
         if running != self._running:
@@ -91,28 +103,42 @@ class Reporter:
         self._on_change()
 
 
+def _shown_nowhere(_event: Event) -> None:
+    """For processes that show nothing."""
+
+
 class Reports:
     """The reporters of one process. Run it for the program's life; after a change it tells at once."""
 
-    def __init__(self, clock: Clock, publish: Publish) -> None:
+    def __init__(self, clock: Clock, publish: Publish, show: Callable[[Event], None] = _shown_nowhere) -> None:
+        """`show` gets every report at once; `publish` those that are not local."""
         self._clock = clock
         self._publish = publish
+        self._show = show
         self._reporters: dict[str, Reporter] = {}
         self._changed = asyncio.Event()
 
-    def reporter(self, name: str, kind: str, *, allowed_age_s: float | None = None) -> Reporter:
+    def reporter(self, name: str, kind: str, *, allowed_age_s: float | None = None, local: bool = False) -> Reporter:
         """Make the voice of a component, or give the one it has.
 
         `allowed_age_s` (venue time) says within which age of its last success it is well; None = no data is due.
+        `local`: every process has such a component, and tells of it to nobody else.
         """
         known = self._reporters.get(name)
         if known is None:
-            known = self._reporters[name] = Reporter(name, kind, allowed_age_s, self._clock, self._changed.set)
+            known = self._reporters[name] = Reporter(
+                name, kind, allowed_age_s, self._clock, self._changed.set, local=local
+            )
             self._changed.set()
         return known
 
+    def forget(self, names: Iterable[str]) -> None:
+        """Tell no more of these: another process does now."""
+        for name in names:
+            self._reporters.pop(name, None)
+
     async def run(self) -> None:
-        """Publish what changed at once, and everything every `REPORT_EVERY_S`, until cancelled."""
+        """Tell what changed at once, and everything every `REPORT_EVERY_S`, until cancelled."""
         full_round_s = self._clock.monotonic()
         while True:
             self._changed.clear()
@@ -122,8 +148,11 @@ class Reports:
             due = [reporter for reporter in self._reporters.values() if is_full or reporter.changed]
             for reporter in due:
                 reporter.changed = False
-            if due:
-                await self._publish([reporter.report() for reporter in due])
+            told = [(reporter.local, reporter.report()) for reporter in due]
+            for _, report in told:
+                self._show(report)
+            if public := [report for local, report in told if not local]:
+                await self._publish(public)
             try:
                 async with self._clock.timeout(max(0.0, full_round_s - self._clock.monotonic())):
                     await self._changed.wait()

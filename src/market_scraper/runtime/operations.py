@@ -1,12 +1,12 @@
-"""Orders carried out in this process: connectors started and stopped, traders chosen by hand."""
+"""Orders: connectors started and stopped, traders chosen by hand; carried out here, or by the process that collects."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from market_scraper.domain.errors import UnknownThing
-from market_scraper.domain.events import TraderChosen
+from market_scraper.domain.events import ConnectorChosen, TraderChosen
 from market_scraper.domain.traders import Choice
 from market_scraper.domain.values import Address
-from market_scraper.ports.bus import Bus
+from market_scraper.ports.bus import Bus, Inbox
 from market_scraper.ports.clock import Clock
 from market_scraper.ports.stores import CHOICE_PREFIX, SettingRow, Store
 from market_scraper.runtime.health import Reporter
@@ -16,45 +16,77 @@ STOPPED_PREFIX = "connector:"
 """Settings `connector:<name>` = `stopped` or `running`: the user's word, which survives a restart."""
 
 
-class LocalOperations:
-    """Implements `ports.operations.Operations` on the supervisor of this process's collectors."""
+class Operations:
+    """Implements `ports.operations.Operations` for a process that may collect itself, or not, from moment to moment."""
 
     def __init__(
-        self,
-        *,
-        supervisor: Supervisor | None,
-        reporters: Mapping[str, Reporter],
-        store: Store,
-        bus: Bus,
-        clock: Clock,
+        self, here: Callable[[], "Connectors | None"], *, store: Store, bus: Bus, clock: Clock, is_shared: bool
     ) -> None:
-        """`reporters` by connector name; `supervisor` None where no collectors run."""
-        self._supervisor = supervisor
-        self._reporters = reporters
+        """`here` gives the connectors that run in this process now; `is_shared`: others are reached over the bus."""
+        self._here = here
         self._store = store
         self._bus = bus
         self._clock = clock
+        self._is_shared = is_shared
 
     async def start_connector(self, name: str) -> None:
-        supervisor = self._supervised(name)
-        await self._store.write([SettingRow(key=f"{STOPPED_PREFIX}{name}", value="running")])
-        supervisor.start(name)
-        self._reporters[name].runs(True)
+        await self._choose(name, running=True)
 
     async def stop_connector(self, name: str) -> None:
-        supervisor = self._supervised(name)
-        await self._store.write([SettingRow(key=f"{STOPPED_PREFIX}{name}", value="stopped")])
-        await supervisor.stop(name)
-        self._reporters[name].runs(False)
+        await self._choose(name, running=False)
 
     async def choose_trader(self, trader: Address, choice: Choice) -> None:
         await self._store.write([SettingRow(key=f"{CHOICE_PREFIX}{trader}", value=choice.value)])
         await self._bus.publish([TraderChosen(known_at_ms=self._clock.now_ms(), trader=trader, choice=choice)])
 
+    async def _choose(self, name: str, *, running: bool) -> None:
+        here = self._here()
+        if here is not None:
+            here.check(name)
+        elif not self._is_shared:
+            raise UnknownThing(f"no connector called {name} runs here")
+        word = "running" if running else "stopped"
+        await self._store.write([SettingRow(key=f"{STOPPED_PREFIX}{name}", value=word)])
+        if here is not None:
+            await here.obey(name, running=running)
+        else:
+            event = ConnectorChosen(known_at_ms=self._clock.now_ms(), name=name, running=running)
+            await self._bus.publish([event])
+
+
+class Connectors:
+    """The connectors of this process, which is the one that collects: started and stopped as chosen."""
+
+    def __init__(self, *, supervisor: Supervisor, reporters: Mapping[str, Reporter], store: Store) -> None:
+        """`reporters` by connector name."""
+        self._supervisor = supervisor
+        self._reporters = reporters
+        self._store = store
+
+    def check(self, name: str) -> None:
+        """Raises UnknownThing."""
+        if name not in self._reporters:
+            raise UnknownThing(f"no connector called {name} runs here")
+
+    async def obey(self, name: str, *, running: bool) -> None:
+        """Start or stop it, whichever is asked; what is so already stays so. Raises UnknownThing."""
+        self.check(name)
+        if running:
+            self._supervisor.start(name)
+        else:
+            await self._supervisor.stop(name)
+        self._reporters[name].runs(running)
+
+    async def follow(self, orders: Inbox) -> None:
+        """Obey what other processes order, until cancelled."""
+        while True:
+            for envelope in await orders.take():
+                match envelope.event:
+                    case ConnectorChosen(name=name, running=running) if name in self._reporters:
+                        await self.obey(name, running=running)
+
     async def start_chosen(self) -> None:
         """At the program's start: start every connector that was not stopped by hand."""
-        if self._supervisor is None:
-            return
         words = await self._store.settings.with_prefix(STOPPED_PREFIX)
         for name, reporter in self._reporters.items():
             if words.get(f"{STOPPED_PREFIX}{name}") == "stopped":
@@ -62,7 +94,19 @@ class LocalOperations:
             else:
                 self._supervisor.start(name)
 
-    def _supervised(self, name: str) -> Supervisor:
-        if self._supervisor is None or name not in self._reporters:
-            raise UnknownThing(f"no connector called {name} runs here")
-        return self._supervisor
+    async def revive(self) -> list[str]:
+        """Start every connector again that ended without being told to; gives their names.
+
+        The supervisor restarts what crashes. Left over is what came to an end by itself: it returned, or was cancelled
+        by something of its own.
+        """
+        words = await self._store.settings.with_prefix(STOPPED_PREFIX)
+        ended = [
+            name
+            for name in self._reporters
+            if words.get(f"{STOPPED_PREFIX}{name}") != "stopped" and not self._supervisor.state(name).running
+        ]
+        for name in ended:
+            self._supervisor.start(name)
+            self._reporters[name].runs(True)
+        return ended

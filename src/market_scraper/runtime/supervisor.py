@@ -56,12 +56,23 @@ class Supervisor:
         *,
         delays: Callable[[str], Iterator[float]] = lambda name: backoff(seed=name),
         on_crash: Callable[[str, str], None] = lambda name, reason: None,  # noqa: ARG005
+        fatal: tuple[type[Exception], ...] = (),
+        over: tuple[type[Exception], ...] = (),
         stop_s: float = STOP_S,
     ) -> None:
-        """`on_crash(name, reason)` hears of every crash; `stop_s` is real seconds for all components together."""
+        """`on_crash(name, reason)` hears of every crash; `stop_s` is real seconds for all components together.
+
+        `fatal` are the errors after which a new life of the component would be no better, for what it stands on is
+        gone: it stays down then, and `failed` says so to who can end the program. `over` are those by which a component
+        learns that its time is over: no crash, and no new life either.
+        """
         self._clock = clock
         self._delays = delays
         self._on_crash = on_crash
+        self._fatal = fatal
+        self._over = over
+        self._failure: Exception | None = None
+        self._failed = asyncio.Event()
         self._stop_s = stop_s
         self._components: dict[str, _Component] = {}
         self._started: list[_Component] = []  # in order of starting
@@ -108,6 +119,12 @@ class Supervisor:
             await self._stop(component, (deadline_s - real_monotonic()) / 2)
         self._started.clear()
 
+    async def failed(self) -> Exception:
+        """Wait until a component ended by one of the fatal errors, and give that error: the first one."""
+        await self._failed.wait()
+        assert self._failure is not None
+        return self._failure
+
     def state(self, name: str) -> ComponentState:
         """Raises UnknownThing."""
         component = self._get(name)
@@ -139,6 +156,12 @@ class Supervisor:
             try:
                 await component.run()
             except Exception as error:
+                if _is_one(error, self._fatal):
+                    self._fail(component, error)
+                    return
+                if _is_one(error, self._over):
+                    log.info("component_is_over", component=component.name, reason=str(error))
+                    return
                 reason = f"{type(error).__name__}: {error}"
                 component.crashes += 1
                 component.last_crash = reason
@@ -150,3 +173,19 @@ class Supervisor:
                 await self._clock.sleep(delay_s)
             else:
                 return
+
+    def _fail(self, component: _Component, error: Exception) -> None:
+        reason = f"{type(error).__name__}: {error}"
+        component.crashes += 1
+        component.last_crash = reason
+        log.critical("component_failed_for_good", component=component.name, reason=reason)
+        self._on_crash(component.name, reason)
+        if self._failure is None:
+            self._failure = error
+            self._failed.set()
+
+
+def _is_one(error: Exception, kinds: tuple[type[Exception], ...]) -> bool:
+    if isinstance(error, ExceptionGroup):  # of a component that is a group of tasks
+        return error.subgroup(kinds) is not None
+    return isinstance(error, kinds)

@@ -23,6 +23,7 @@ class _Coin:
         self.ahead: set[Address] = set()  # with a fact newer than the watermark
         self.sz_decimals = 0
         self.open_interest: float | None = None  # coins
+        self.interest_known_at_ms = 0
         self.changes = 0
         self.stale_asked_ms: int | None = None
 
@@ -40,13 +41,25 @@ class _Coin:
             self.ahead.discard(position.trader)
         self.changes += 1
 
-    def move(self, mark: TapeMark) -> None:
-        """Take a mark unless the tape stands further already."""
-        if (mark.watermark_ms, mark.epoch_ms) < (self.mark.watermark_ms, self.mark.epoch_ms):
-            return
+    def move(self, mark: TapeMark) -> bool:
+        """Take a mark unless the tape stands further already; gives whether it is no older than what is known."""
+        if mark.place < self.mark.place:
+            return False
+        if mark == self.mark:
+            return True
         self.mark = mark
         self.ahead = {trader for trader in self.ahead if self.newest[trader].t_ms > mark.watermark_ms}
         self.changes += 1
+        return True
+
+    def note_interest(self, coins_open: float | None, known_at_ms: int) -> None:
+        """Take the open interest unless a newer one is there."""
+        if known_at_ms < self.interest_known_at_ms:
+            return
+        self.interest_known_at_ms = known_at_ms
+        if self.open_interest != coins_open:
+            self.open_interest = coins_open
+            self.changes += 1
 
     def exact_lots(self, venue_now_ms: int, max_age_ms: int) -> int:
         """Sum of |lots| over the positions that `claim` calls exact, without asking it for each.
@@ -107,15 +120,12 @@ class LivePositions:
             case PositionChanged(after=after):
                 self._coin(after.symbol).put(after)
             case TapeAdvanced(mark=mark):
-                self._venue_offset_ms = event.venue_offset_ms
-                self._coin(mark.symbol).move(mark)
+                if self._coin(mark.symbol).move(mark):
+                    self._venue_offset_ms = event.venue_offset_ms
             case TapeGapped(mark=mark):
                 self._coin(mark.symbol).move(mark)
             case MarketContextChanged(context=context):
-                coin = self._coin(context.symbol)
-                if coin.open_interest != context.open_interest:
-                    coin.open_interest = context.open_interest
-                    coin.changes += 1
+                self._coin(context.symbol).note_interest(context.open_interest, event.known_at_ms)
 
     def get(self, trader: Address, symbol: Symbol) -> PositionNow | None:
         coin = self._coins.get(symbol)

@@ -41,7 +41,7 @@ class LiveTraders:
         match event:
             case TradersRated():
                 self._part(event)
-            case TraderChosen(trader=trader, choice=choice):
+            case TraderChosen(trader=trader, choice=choice) if self._choices.get(trader) is not choice:
                 self._choices[trader] = choice
                 if (rated := self._rated.get(trader)) is not None:
                     self._rated[trader] = _tracked(rated, tracked=choice is Choice.TRACK)

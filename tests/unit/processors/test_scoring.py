@@ -101,6 +101,17 @@ async def test_ratings_come_in_the_pulls_own_parts_once_it_is_whole(store: Memor
     assert tracked(rated) == [address(1), address(2)]
 
 
+async def test_a_pull_that_came_before_anybody_scored_and_is_not_stored_yet_is_rated(store: MemoryRepository) -> None:
+    async with MemoryBus(reserve_in_memory()) as bus, bus.subscribe("persister", LeaderboardCaptured) as unread:
+        await bus.publish(pull(T, [row(1), row(2)], [row(3)]))
+        async with bus.follow(TradersRated) as inbox:
+            scorer = asyncio.create_task(TraderScoringProcessor(bus, store, FakeClock(T)).run())
+            rated = [envelope.event for envelope in await inbox.take()]
+            scorer.cancel()
+        assert len(await unread.take()) == 2
+    assert [len(event.traders) for event in rated if isinstance(event, TradersRated)] == [2, 1]
+
+
 async def test_a_pull_with_a_missing_part_is_dropped_and_counted_when_the_next_begins(
     store: MemoryRepository,
 ) -> None:

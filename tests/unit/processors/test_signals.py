@@ -134,8 +134,14 @@ class House:
 
 @asynccontextmanager
 async def house(store: MemoryRepository) -> AsyncIterator[House]:
+    async with MemoryBus(reserve_in_memory()) as bus, house_on(bus, store) as made:
+        yield made
+
+
+@asynccontextmanager
+async def house_on(bus: MemoryBus, store: MemoryRepository) -> AsyncIterator[House]:
     clock = FakeClock(T)
-    async with MemoryBus(reserve_in_memory()) as bus, bus.follow(SignalGenerated, TraderSignalGenerated) as inbox:
+    async with bus.follow(SignalGenerated, TraderSignalGenerated) as inbox:
         processor = SignalGenerationProcessor(bus, store, clock, [BTC])
         made = House(bus, clock)
         tasks = [asyncio.create_task(processor.run()), asyncio.create_task(made.listen(inbox))]
@@ -278,3 +284,16 @@ async def test_a_restart_continues_from_the_store_without_a_false_start(store: M
     assert after[0].t_ms == T + 60_100
     assert (after[0].net_exposure, after[0].confidence) == (before.net_exposure, before.confidence)
     assert after[0].contributions == before.contributions
+
+
+async def test_a_successor_knows_what_its_predecessor_heard_and_nobody_has_stored_yet(store: MemoryRepository) -> None:
+    kinds = (PositionChanged, TapeAdvanced, SignalGenerated)
+    async with MemoryBus(reserve_in_memory()) as bus, bus.subscribe("persister", *kinds):  # takes its time
+        async with house_on(bus, store) as running:
+            before = (await running.signals(rated(*VOTERS), priced(), advanced(0), *longs(100)))[-1]
+        async with house_on(bus, store) as running:
+            assert await running.signals(rated(*VOTERS), priced(), advanced(300)) == []
+            after = await running.signals(advanced(60_100))
+
+    assert [(one.t_ms, one.traders_long) for one in after] == [(T + 60_100, 6)]
+    assert (after[0].net_exposure, after[0].contributions) == (before.net_exposure, before.contributions)

@@ -95,3 +95,27 @@ async def test_a_stop_on_purpose_is_told_and_ends_what_failed(told: Told, clock:
 async def test_a_component_has_one_voice(told: Told, clock: FakeClock) -> None:
     reports = Reports(clock, told.publish)
     assert reports.reporter("a", "bus") is reports.reporter("a", "bus")
+
+
+async def test_what_every_process_has_is_shown_here_and_told_to_nobody(told: Told, clock: FakeClock) -> None:
+    shown: list[Event] = []
+    reports = Reports(clock, told.publish, shown.append)
+    reports.reporter("store", "store", local=True)
+    reports.reporter("candles", "connector")
+    task = asyncio.create_task(reports.run())
+    await settle()
+    assert [report.name for report in told.reports] == ["candles"]
+    assert [event.name for event in shown if isinstance(event, ComponentReported)] == ["store", "candles"]
+    task.cancel()
+
+
+async def test_nothing_more_is_told_of_what_another_process_tells_of(told: Told, clock: FakeClock) -> None:
+    reports = Reports(clock, told.publish)
+    reports.reporter("store", "store")
+    candles = reports.reporter("candles", "connector")
+    reports.forget(["candles"])
+    candles.failed("venue: away")
+    task = asyncio.create_task(reports.run())
+    await clock.advance(20)
+    assert {report.name for report in told.reports} == {"store"}
+    task.cancel()

@@ -1,9 +1,12 @@
 """Large blocks go back to the system when they are freed, whatever was freed before."""
 
+import gc
 import subprocess
 import sys
 
 import pytest
+
+from market_scraper.runtime.memory import sparing_what_stays
 
 CHILD = """
 import re
@@ -28,3 +31,10 @@ print(resident_kb() - before)
 def test_small_blocks_that_live_on_do_not_keep_large_ones_that_are_gone() -> None:
     done = subprocess.run([sys.executable, "-c", CHILD], capture_output=True, text=True, timeout=30, check=True)
     assert int(done.stdout) < 2_000
+
+
+def test_the_collector_leaves_alone_what_was_there_before_and_sees_it_again_afterwards() -> None:
+    frozen = gc.get_freeze_count()
+    with sparing_what_stays():
+        assert gc.get_freeze_count() > frozen + 1_000
+    assert gc.get_freeze_count() == 0

@@ -3,9 +3,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
+from structlog.testing import capture_logs
 
 from market_scraper.domain.errors import UnknownThing
-from market_scraper.runtime.scheduler import Scheduler
+from market_scraper.runtime.scheduler import LOOK_EVERY_S, Scheduler
 from tests.fakes import FakeClock, settle
 
 
@@ -120,6 +121,95 @@ async def test_run_now_waits_for_the_run_that_is_under_way() -> None:
         assert all(task.done() for task in asked)
         await clock.advance(40)
         assert job.began_at_s == [0]
+
+
+async def test_after_the_machine_slept_one_run_makes_up_for_all_that_were_missed() -> None:
+    clock = FakeClock(now_ms=0)
+    job = Job(clock)
+    scheduler = Scheduler(clock)
+    scheduler.add("pull", 600, job)
+    async with running(scheduler):
+        await clock.advance(100)
+        with capture_logs() as logs:
+            clock.jump_ms(8 * 3_600_000)  # the monotonic clock stood still meanwhile
+            await clock.advance(LOOK_EVERY_S)
+        state = scheduler.state("pull")
+        assert (state.runs, state.missed) == (2, 47)  # 28,300 s late
+        assert [(line["event"], line["missed"]) for line in logs] == [("task_runs_missed", 47)]
+        await clock.advance(599 - LOOK_EVERY_S)
+        assert scheduler.state("pull").runs == 2
+        await clock.advance(31)
+        assert scheduler.state("pull").runs == 3
+
+
+async def test_a_wall_clock_that_is_set_back_delays_nothing() -> None:
+    clock = FakeClock()
+    job = Job(clock)
+    scheduler = Scheduler(clock)
+    scheduler.add("pull", 60, job)
+    async with running(scheduler):
+        clock.jump_ms(-3_600_000)
+        await clock.advance(61)
+        assert job.began_at_s == [0, 60]
+        assert scheduler.state("pull").missed == 0
+
+
+async def test_periods_that_go_by_while_a_run_takes_long_are_counted_and_told_once() -> None:
+    clock = FakeClock()
+    job = Job(clock, takes_s=150)
+    scheduler = Scheduler(clock)
+    scheduler.add("slow", 60, job)
+    with capture_logs() as logs:
+        async with running(scheduler):
+            await clock.advance(310)
+            assert job.began_at_s == [0, 150, 300]
+            assert scheduler.state("slow").missed == 2  # at 120, and at 270
+    assert [line["event"] for line in logs] == ["task_runs_missed"]
+
+
+async def test_a_task_that_is_not_enabled_runs_only_when_asked_for() -> None:
+    clock = FakeClock()
+    job = Job(clock)
+    scheduler = Scheduler(clock)
+    scheduler.add("cleanup", 60, job, enabled=False)
+    async with running(scheduler):
+        await clock.advance(200)
+        state = scheduler.state("cleanup")
+        assert (state.enabled, state.runs, state.next_run_ms) == (False, 0, None)
+        await scheduler.run_now("cleanup")
+        await clock.advance(200)
+        assert job.began_at_s == [200]
+
+
+async def test_a_scheduler_that_was_cancelled_runs_nothing_and_may_run_again() -> None:
+    clock = FakeClock()
+    job = Job(clock, takes_s=10)
+    scheduler = Scheduler(clock)
+    scheduler.add("pull", 60, job, first_after_s=5)
+    async with running(scheduler):
+        await clock.advance(8)
+    state = scheduler.state("pull")
+    assert (state.running, state.next_run_ms) == (False, None)
+    await clock.advance(500)
+    async with running(scheduler):
+        await clock.advance(20)
+    assert job.began_at_s == [5, 513]
+    assert scheduler.state("pull").missed == 0  # it was not to run meanwhile
+
+
+async def test_every_change_of_a_state_is_told() -> None:
+    clock = FakeClock(now_ms=0)
+    heard: list[tuple[bool, int | None]] = []
+
+    def note() -> None:
+        state = scheduler.state("pull")
+        heard.append((state.running, state.next_run_ms))
+
+    scheduler = Scheduler(clock, on_change=note)
+    scheduler.add("pull", 60, Job(clock), first_after_s=60)
+    async with running(scheduler):
+        await clock.advance(60)
+    assert heard == [(False, 60_000), (True, None), (False, None), (False, 120_000)]
 
 
 async def test_one_tasks_failure_leaves_the_others_running() -> None:

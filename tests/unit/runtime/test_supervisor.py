@@ -4,7 +4,7 @@ from itertools import repeat
 
 import pytest
 
-from market_scraper.domain.errors import UnknownThing
+from market_scraper.domain.errors import Fenced, ReaderLost, UnknownThing
 from market_scraper.runtime.supervisor import Supervisor
 from tests.fakes import FakeClock, settle
 
@@ -151,3 +151,67 @@ async def test_an_unknown_name_is_said() -> None:
     supervisor.add("somebody", living([], "somebody"))
     with pytest.raises(ValueError, match="already"):
         supervisor.add("somebody", living([], "somebody"))
+
+
+@pytest.mark.parametrize("error", [ReaderLost("away"), ExceptionGroup("both halves", [OSError(), ReaderLost("away")])])
+async def test_a_fatal_error_is_told_once_and_never_tried_again_while_the_others_go_on(error: Exception) -> None:
+    """A reader that was given up has a hole in what it knows: on the same inbox it would fail for ever."""
+    log: list[str] = []
+    heard: list[str] = []
+    lives = 0
+
+    async def lost() -> None:
+        nonlocal lives
+        lives += 1
+        raise error
+
+    clock = FakeClock()
+    async with Supervisor(clock, fatal=(ReaderLost,), on_crash=lambda name, _: heard.append(name)) as supervisor:
+        supervisor.add("well", living(log, "well"))
+        supervisor.add("views", lost)
+        failing = asyncio.create_task(supervisor.failed())
+        await settle()
+        assert not failing.done()
+        supervisor.start_all()
+        await clock.advance(1_000)
+        assert await failing is error
+        assert await supervisor.failed() is error
+        assert (lives, heard, log) == (1, ["views"], ["well began"])
+        state = supervisor.state("views")
+        assert (state.running, state.crashes) == (False, 1)
+
+
+async def test_without_fatal_errors_nothing_ends_the_program() -> None:
+    clock = FakeClock()
+
+    async def crash() -> None:
+        raise ExceptionGroup("two", [OSError(), ReaderLost("away")])
+
+    async with Supervisor(clock) as supervisor:
+        supervisor.add("ill", crash)
+        supervisor.start("ill")
+        failing = asyncio.create_task(supervisor.failed())
+        await clock.advance(100)
+        assert not failing.done()
+        failing.cancel()
+
+
+@pytest.mark.parametrize("error", [Fenced("not ours"), ExceptionGroup("tasks", [Fenced("not ours")])])
+async def test_a_component_whose_time_is_over_ends_without_a_crash_and_may_begin_again(error: Exception) -> None:
+    crashed: list[str] = []
+    lives = 0
+
+    async def run() -> None:
+        nonlocal lives
+        lives += 1
+        raise error
+
+    clock = FakeClock()
+    async with Supervisor(clock, over=(Fenced,), on_crash=lambda name, _: crashed.append(name)) as supervisor:
+        supervisor.add("positions", run)
+        supervisor.start("positions")
+        await clock.advance(60)
+        assert (lives, crashed, supervisor.state("positions").running) == (1, [], False)
+        supervisor.start("positions")
+        await settle()
+        assert lives == 2

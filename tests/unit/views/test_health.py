@@ -144,3 +144,11 @@ def test_nothing_is_ready_before_its_first_data(clock: FakeClock) -> None:
     assert view.checks() == {"tape": False}
     view.apply(report("tape"))
     assert view.checks() == {"tape": True}
+
+
+def test_a_report_that_is_seen_twice_changes_nothing(clock: FakeClock) -> None:
+    view = LiveHealth(clock)
+    view.apply(report(last_success_ms=None))
+    before = view.components()
+    view.apply(report(last_success_ms=None))
+    assert view.components() == before

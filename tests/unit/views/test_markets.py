@@ -43,3 +43,20 @@ def test_a_bar_forms_until_it_closes_and_an_older_one_never_comes_back() -> None
     assert view.forming(BTC, Interval.M1) == candle(60_000, 2.0)
     view.apply(closed(0, 60_000))
     assert view.forming(BTC, Interval.M1) is None
+
+
+def test_an_older_listing_never_replaces_a_newer_one() -> None:
+    view = LiveMarkets()
+    btc, eth = (Market(symbol=symbol, sz_decimals=5, max_leverage=40) for symbol in (BTC, ETH))
+    view.apply(MarketsListed(known_at_ms=2, markets=(btc, eth)))
+    view.apply(MarketsListed(known_at_ms=1, markets=(eth,)))
+    assert view.all() == [btc, eth]
+
+
+def test_a_bar_that_is_closed_never_forms_again_when_its_events_are_seen_again() -> None:
+    view = LiveMarkets()
+    for event in (formed(60_000), closed(0, 60_000), formed(60_000), closed(0), formed(60_000)):
+        view.apply(event)
+    assert view.forming(BTC, Interval.M1) is None
+    view.apply(formed(120_000))
+    assert view.forming(BTC, Interval.M1) == candle(120_000)

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from market_scraper.domain.claims import EXACT_MAX_AGE_MS
-from market_scraper.domain.events import MarketContextChanged, TradersRated
+from market_scraper.domain.events import MarketContextChanged, PositionChanged, TapeAdvanced, TapeGapped, TradersRated
 from market_scraper.domain.positions import Cause, PositionState
 from market_scraper.domain.rules import InferenceRules
 from market_scraper.domain.traders import Inference
@@ -87,6 +87,47 @@ def test_an_older_version_or_mark_never_replaces_a_newer_one(view: LivePositions
     assert now is not None
     assert now.position is not None
     assert (now.position.lots, now.claim.as_of_ms) == (5, 2_000)
+
+
+def test_a_mark_that_is_seen_again_ends_no_halt(view: LivePositions) -> None:
+    """A halt begins at the mark that is there: seen again, that mark would call exact what nobody can know."""
+    view.apply(changed(position(t_ms=START_MS)))
+    view.apply(advanced(mark(START_MS)))
+    view.apply(gapped(mark(START_MS, halted_since_ms=START_MS)))
+    view.apply(advanced(mark(START_MS)))
+    assert state_of(view) is PositionState.UNSURE
+    view.apply(advanced(mark(START_MS + 1)))
+    assert state_of(view) is PositionState.EXACT
+
+
+def test_an_older_mark_says_nothing_of_the_venues_clock_either(view: LivePositions) -> None:
+    view.apply(changed(position(t_ms=START_MS)))
+    view.apply(advanced(mark(START_MS)))
+    view.apply(advanced(mark(START_MS - 1), venue_offset_ms=10_000))
+    assert state_of(view) is PositionState.EXACT
+
+
+def test_an_event_that_is_seen_twice_changes_nothing(view: LivePositions) -> None:
+    events: list[PositionChanged | TapeAdvanced | TapeGapped | MarketContextChanged] = [
+        changed(position(t_ms=START_MS)),
+        advanced(mark(START_MS)),
+        MarketContextChanged(known_at_ms=5, context=context(2.0)),
+        gapped(mark(START_MS, gaps=((START_MS - 8_000, START_MS - 1_000),))),
+    ]
+    for event in events:
+        view.apply(event)
+    before = view.version(BTC), view.get(address(1), BTC), view.coverage(BTC)
+    for event in events:
+        view.apply(event)
+    assert (view.version(BTC), view.get(address(1), BTC), view.coverage(BTC)) == before
+
+
+def test_an_older_open_interest_never_replaces_a_newer_one(view: LivePositions) -> None:
+    view.apply(changed(position(lots=100_000, t_ms=START_MS)))
+    view.apply(advanced(mark(START_MS)))
+    view.apply(MarketContextChanged(known_at_ms=5, context=context(1.0)))
+    view.apply(MarketContextChanged(known_at_ms=4, context=context(0.5)))
+    assert view.coverage(BTC) == 0.5
 
 
 def test_a_coin_without_a_mark_speaks_of_the_fact_alone(view: LivePositions) -> None:

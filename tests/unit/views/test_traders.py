@@ -89,3 +89,27 @@ def test_what_the_store_has_gives_way_to_what_the_bus_brought(view: LiveTraders)
     view.apply(ratings(rated(1), at_ms=600))
     view.restore({address(2): Choice.TRACK}, 500, [rated(3)])
     assert (view.captured_at_ms, tracked(view)) == (600, [address(1), address(2)])
+
+
+def test_a_pull_of_which_parts_are_seen_again_is_taken_once_and_whole(view: LiveTraders) -> None:
+    first, second, third = (ratings(rated(n), at_ms=600, part=n - 1, parts=3) for n in (1, 2, 3))
+    for event in (first, second, second, third):
+        view.apply(event)
+    assert tracked(view) == [address(1), address(2), address(3)]
+    version = view.version
+    for event in (second, third):  # an inbox that began in the middle of what was held
+        view.apply(event)
+    assert (view.version, tracked(view)) == (version, [address(1), address(2), address(3)])
+    for event in (first, second, third):
+        view.apply(event)
+    assert tracked(view) == [address(1), address(2), address(3)]
+
+
+def test_a_choice_that_is_seen_twice_changes_nothing(view: LiveTraders) -> None:
+    view.apply(ratings(rated(1), rated(2)))
+    view.apply(choice(1, Choice.UNTRACK))
+    version = view.version
+    view.apply(choice(1, Choice.UNTRACK))
+    assert (view.version, tracked(view)) == (version, [address(2)])
+    view.apply(choice(1, Choice.TRACK))
+    assert tracked(view) == [address(1), address(2)]
