@@ -14,7 +14,7 @@ import structlog
 
 from market_scraper.collectors.markets import Listing
 from market_scraper.collectors.venue_time import VenueTime
-from market_scraper.domain.errors import InvalidInput, SourceError
+from market_scraper.domain.errors import InvalidInput, SourceError, StoreError
 from market_scraper.domain.events import CandleFormed, CandlesClosed, Event
 from market_scraper.domain.market import Candle
 from market_scraper.domain.values import Interval, Symbol
@@ -281,25 +281,28 @@ class CandlesCollector:
         now_s = self._clock.monotonic()
         if series.repaired_s is None or now_s - series.repaired_s >= REPAIR_EVERY_S:
             await self._repair(series)
-            series.repaired_s = now_s
 
     async def _repair(self, series: Series) -> None:
         """Ask for the holes between stored bars, as far back as the venue goes: all of them in one request.
 
         A quiet coin has thousands, one for each run of minutes without trades; what the venue does not have is asked
-        for once.
+        for once. While the store is away nobody knows of holes, and the next look comes soon.
         """
         length_ms = series.interval.ms
         reach_ms = series.closed_before(self._clock.now_ms()) - REACH * length_ms
-        holes = [
-            hole
-            for hole in await self._store.gaps(series.symbol, series.interval, start_ms=reach_ms)
-            if not series.empty.issuperset(range(hole[0], hole[1] + 1, length_ms))
-        ]
+        try:
+            stored = await self._store.gaps(series.symbol, series.interval, start_ms=reach_ms)
+        except StoreError as error:
+            log.debug("candle_gaps_not_looked_for", symbol=series.symbol, reason=str(error))
+            return
+        now_s = self._clock.monotonic()
+        holes = [hole for hole in stored if not series.empty.issuperset(range(hole[0], hole[1] + 1, length_ms))]
         if not holes:
+            series.repaired_s = now_s
             return
         before = self.stored
         await self._fetch(series, holes)
+        series.repaired_s = now_s
         for first_ms, last_ms in holes:
             series.empty.update(range(first_ms, last_ms + 1, length_ms))
         series.empty = {t_ms for t_ms in series.empty if t_ms >= reach_ms}

@@ -67,7 +67,7 @@ class MarketsCollector:
             now_s = self._clock.monotonic()
             try:
                 if listed_s is None or now_s - listed_s >= LIST_EVERY_S or self._listing.missing:
-                    await self._list()
+                    await self._list(is_first=listed_s is None)
                     listed_s = now_s
                 await self._ask_contexts()
             except SourceError as error:
@@ -87,8 +87,9 @@ class MarketsCollector:
     def _spent(self) -> int:
         return self._http.spent_last_minute()
 
-    async def _list(self) -> None:
-        if self._listing.learn(await self._http.markets()):
+    async def _list(self, *, is_first: bool) -> None:
+        # Told at the start of each run, though we knew it before: others may hear of it for the first time.
+        if self._listing.learn(await self._http.markets()) or (is_first and self._listing.markets):
             await self._bus.publish(
                 [MarketsListed(known_at_ms=self._clock.now_ms(), markets=tuple(self._listing.markets))]
             )

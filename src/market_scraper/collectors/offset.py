@@ -10,6 +10,9 @@ FROM_THE_FUTURE_MS = 60_000
 JUMP_MS = 1_000.0
 """Our clock against our monotonic seconds: more than this between two frames is a step (NTP, suspend), not a drift."""
 
+WAY_MS = 300
+"""What the shortest way of a frame takes at most: half around the earth in fibre is 100 ms, and as much in queues."""
+
 UNBELIEVED_S = 30.0
 """When nothing but incredible times came for so long, it is our idea of the venue's clock that is wrong."""
 
@@ -57,6 +60,11 @@ class ClockOffset:
     def ms(self) -> int:
         """The offset; 0 before the first frame."""
         return int(max(self._best, self._before)) if self.is_known else 0
+
+    @property
+    def at_most_ms(self) -> int:
+        """The offset if the shortest way was a long one: by it nothing passes for younger than it is."""
+        return self.ms + WAY_MS if self.is_known else 0
 
     def _look_for_a_jump(self, now_ms: int, now_s: float) -> None:
         if self._last is not None:

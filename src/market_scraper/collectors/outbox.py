@@ -1,10 +1,11 @@
 """Facts on their way to the bus. The tape never waits: while the bus is full, facts of one trader merge."""
 
 import asyncio
-
-import msgspec
+from collections.abc import Sequence
+from typing import cast
 
 from market_scraper.domain.events import PositionChanged
+from market_scraper.domain.merging import merged
 from market_scraper.domain.values import Address, Symbol
 from market_scraper.domain.watch import Fact
 
@@ -15,52 +16,66 @@ MERGE_ABOVE = 2_000
 class Outbox:
     """An ordered queue of facts per process. One reader takes all of it at once.
 
-    Merging keeps the first `lots_before` and the newest `after`, and never crosses zero, a change of state or a gap.
+    Facts merge as `domain.merging` allows, and never across a gap.
     No `TapeAdvanced` waits in here: whoever takes adds it behind what was taken, so that no merge can cross one.
     """
 
     def __init__(self, *, merge_above: int = MERGE_ABOVE) -> None:
         self.merged = 0
         self._merge_above = merge_above
-        self._pending: dict[int, Fact] = {}  # by place in the row
-        self._places = 0
+        self._row: list[Fact | None] = []  # None: merged into a later one
+        self._holes = 0
         self._last: dict[tuple[Address, Symbol], int] = {}  # the newest place of each position, kept while merging
         self._noted = 0  # places below it are in `_last`
         self._filled = asyncio.Event()
 
     def __len__(self) -> int:
-        return len(self._pending)
+        return len(self._row) - self._holes
 
     def put(self, event: Fact) -> None:
         """Add a fact; returns at once, whatever the bus does."""
-        pending = self._pending
-        if len(pending) > self._merge_above:
+        if len(self) > self._merge_above:
             event = self._merged(event)
-        pending[self._places] = event
-        self._places += 1
-        if len(pending) == 1:
-            self._filled.set()
+        self._row.append(event)
+        self._filled.set()
+
+    def extend(self, events: Sequence[Fact]) -> None:
+        """Add facts in their order: the same as one by one."""
+        if not events:
+            return
+        row = self._row
+        if len(row) - self._holes + len(events) <= self._merge_above:  # nearly always
+            if not row:  # else it is set: once a batch is enough
+                self._filled.set()
+            row.extend(events)
+        else:
+            for event in events:
+                self.put(event)
 
     def _merged(self, event: Fact) -> Fact:
         """Take an older fact of the same position out of the row, if the two may be one."""
-        if self._noted < self._places:  # only now does anybody need to know what is where
-            for place in range(self._noted, self._places):
-                if (earlier := self._pending.get(place)) is not None:
+        row = self._row
+        if self._holes > len(row) // 2:  # else the row would grow for as long as the bus is full
+            self._row = row = [earlier for earlier in row if earlier is not None]
+            self._holes = self._noted = 0
+            self._last.clear()
+        if self._noted < len(row):  # only now does anybody need to know what is where
+            for place in range(self._noted, len(row)):
+                if (earlier := row[place]) is not None:
                     self._note(earlier, place)
-        self._noted = self._places + 1
+        self._noted = len(row) + 1
         if isinstance(event, PositionChanged):
             at = self._last.get((event.after.trader, event.after.symbol))
             if at is not None:
-                older = self._pending[at]
+                older = row[at]
                 assert isinstance(older, PositionChanged)
-                if _may_merge(older, event):
-                    # The newer takes the later place: whoever reads up to there has seen all of its block.
-                    del self._pending[at]
-                    event = msgspec.structs.replace(
-                        event, lots_before=older.lots_before, merged=older.merged + event.merged + 1
-                    )
+                both = merged(older, event)
+                if both is not None:
+                    # It takes the later place: whoever reads up to there has seen all of its block.
+                    event, row[at] = both, None
+                    self._holes += 1
                     self.merged += 1
-        self._note(event, self._places)
+        self._note(event, len(row))
         return event
 
     def _note(self, event: Fact, place: int) -> None:
@@ -79,24 +94,9 @@ class Outbox:
 
     def take_now(self) -> list[Fact]:
         """Give all that is pending, perhaps nothing."""
-        taken = list(self._pending.values())
-        self._pending.clear()
+        row, self._row = self._row, []
+        taken = [event for event in row if event is not None] if self._holes else cast(list[Fact], row)
+        self._holes = self._noted = 0
         self._last.clear()
-        self._noted = self._places
         self._filled.clear()
         return taken
-
-
-def _may_merge(older: PositionChanged, newer: PositionChanged) -> bool:
-    a, b = older.after, newer.after
-    if a.state is not b.state or a.because is not b.because or older.cause is not newer.cause:
-        return False
-    if a.lots is None or b.lots is None:
-        return a.lots is b.lots
-    before = older.lots_before
-    signs = {_sign(lots) for lots in (before, a.lots, b.lots) if lots is not None}
-    return len(signs) == 1
-
-
-def _sign(lots: int) -> int:
-    return (lots > 0) - (lots < 0)

@@ -2,15 +2,15 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from typing import Self
+from typing import Protocol, Self
 
 import structlog
 
 from market_scraper.collectors.offset import ClockOffset
 from market_scraper.domain.market import Print
-from market_scraper.domain.tape import SILENCE_S
+from market_scraper.domain.tape import SILENCE_S, CoinTape
 from market_scraper.domain.values import Symbol
-from market_scraper.domain.watch import CoinWatch, Fact
+from market_scraper.domain.watch import Fact
 from market_scraper.ports.clock import Clock
 from market_scraper.ports.sources import (
     FrameLost,
@@ -32,16 +32,31 @@ RESUBSCRIBE_S, RESUBSCRIBE_MOST_S = 8.0, 300.0
 """A coin without an interval is subscribed anew after this long, doubling: a coin that never traded has no replay."""
 
 
+class Ear(Protocol):
+    """Who hears one coin: a `CoinWatch`, which says what follows, or a `HeldTape`, which only remembers."""
+
+    tape: CoinTape
+
+    def hear_prints(
+        self, socket: str, prints: Sequence[Print], *, replay: bool, now_s: float, known_at_ms: int
+    ) -> Sequence[Fact]: ...
+
+    def hear_time(self, socket: str, time_ms: int, *, now_s: float, known_at_ms: int) -> Sequence[Fact]: ...
+
+    def end(self, socket: str, reason: str, *, now_s: float, known_at_ms: int) -> Sequence[Fact]: ...
+
+
 class TapeSockets:
     """Opens `count` sockets with the same subscriptions and feeds every coin's watch with what they bring.
 
-    `on_facts` is called at once with what follows from a frame, in order; `on_prints` with the prints themselves.
+    `on_facts` is called at once with what follows from a frame, in order. Who hears may change while the sockets are
+    open (`hand_to`). Left and entered again, it opens new sockets.
     """
 
     def __init__(
         self,
         sockets: VenueSockets,
-        watches: Mapping[Symbol, CoinWatch],
+        watches: Mapping[Symbol, Ear],
         clock: Clock,
         *,
         count: int,
@@ -73,6 +88,31 @@ class TapeSockets:
 
     async def __aexit__(self, *exc_info: object) -> None:
         await self._stack.aclose()
+        self._open.clear()
+        for name in list(self._heard_s):
+            self._heard_s.pop(name)
+            self._end_all(name, "closed")
+
+    def hand_to(
+        self,
+        watches: Mapping[Symbol, Ear],
+        *,
+        on_facts: Callable[[Sequence[Fact]], None],
+        on_interval_ended: Callable[[], None],
+    ) -> None:
+        """Somebody else hears from the next frame on; the coins' tapes are the same, or begin anew."""
+        news = watches.keys() - self._watches.keys()
+        self._watches, self._on_facts, self._on_interval_ended = watches, on_facts, on_interval_ended
+        for symbol in news:
+            self.follow(symbol)
+
+    def renew_all(self) -> None:
+        """Subscribe all trades anew, for their replays: the tapes before them are not to be trusted."""
+        now_s = self._clock.monotonic()
+        for name in self._heard_s:
+            for symbol in self._watches:
+                self._end(name, symbol, "not_trusted")
+                self._resubscribe[name, symbol] = (now_s, RESUBSCRIBE_S)
 
     def follow(self, symbol: Symbol) -> None:
         """A coin has joined the watches: subscribe it on every socket."""

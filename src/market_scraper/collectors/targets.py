@@ -1,4 +1,4 @@
-"""What an account answer of somebody is worth to us now: votes, size and rank in one figure."""
+"""What an account answer of somebody is worth to us now: size, votes, activity and rank in one figure."""
 
 from collections.abc import Iterable, Mapping
 
@@ -14,8 +14,22 @@ UNKNOWN_SIZE = 1e-4
 """Worth of somebody of whom nothing is known but a print or a row: above nothing, below any real holder."""
 
 
+VOTES_PART = 0.25
+"""A share of all votes is worth that much of an equal share of all open contracts.
+
+After a gap 90 % of size must be sure again as soon as a sweep by size alone would have it. With votes at their full
+share a hundred small voters stood in between, and it took 20 s and more where 15 are due. Those with the
+weightiest votes are heard of over user slots besides.
+"""
+
+ACTIVITY_PART = 0.02
+"""Likewise a share of all changes. Who trades all the time is doubted most and holds little, often nothing: without
+this, one of the 20 busiest still waited five minutes after a gap. At 0.1 the busy came before who holds, and 90 % of
+size took 17 to 24 s where 12 to 16 are enough (full-size runs at 88 prints a second)."""
+
+
 class Worth:
-    """Weighs targets. A vote counts by its share of all scores, a size by its share of all open contracts."""
+    """Weighs targets. A size counts by its share of all open contracts, a vote and a habit by parts of theirs."""
 
     def __init__(self) -> None:
         self._votes: dict[Address, float] = {}
@@ -62,12 +76,13 @@ class Worth:
 
     def of(self, target: Target, watches: Mapping[Symbol, CoinWatch]) -> float:
         """The target's worth, before doubt."""
-        worth = self._votes.get(target.trader, 0.0)
+        worth = VOTES_PART * self._votes.get(target.trader, 0.0)
         sized = False
         for watch in watches.values():
             book = watch.ledger.get(target.trader) if watch.market.dex == target.dex else None
             if book is None:
                 continue
+            worth += ACTIVITY_PART * watch.share_of_changes(book)
             lots = book.lots if book.lots is not None else book.net
             open_lots = self._open_lots.get(watch.symbol)
             if open_lots is None:

@@ -138,6 +138,18 @@ async def test_candles_come_in_order_and_cost_what_came(venue: Venue) -> None:
     ]
 
 
+async def test_bars_that_are_urgent_do_not_wait_until_a_backfill_may_go_on(venue: Venue) -> None:
+    """A backfill takes all that candles may for minutes, and the count of a gap is worth nothing by then."""
+    bar = {"T": 0, "s": "BTC", "i": "1m", "o": "2", "c": "3", "h": "4", "l": "1", "v": "0.0", "n": 0}
+    venue.answer = lambda _: ok([bar | {"t": 60_000}])
+    async with client(venue) as http, asyncio.TaskGroup() as tasks:
+        backfill = [tasks.create_task(http.candles(BTC, Interval.M1, 0, 60_000)) for _ in range(9)]
+        await http.candles(BTC, Interval.M1, 0, 60_000, urgent=True)
+        assert not all(each.done() for each in backfill)
+        for each in backfill:
+            each.cancel()
+
+
 @pytest.mark.parametrize(("status", "helps"), [(500, True), (502, True), (422, False), (403, False)])
 async def test_a_refusal_says_whether_waiting_helps(venue: Venue, status: int, helps: bool) -> None:
     venue.scripted.append((status, {}, b"null"))

@@ -49,7 +49,7 @@ def answer(
         time_ms=time_ms,
         account_value=1_000.0,
         positions=tuple(
-            SnapshotPosition(symbol=s, lots=n, entry_px=60_000.0, leverage=5, liquidation_px=None, unrealized_pnl=None)
+            SnapshotPosition(symbol=s, lots=n, entry_px=60_000.0, leverage=5, liquidation_px=None)
             for s, n in held
             if n != 0
         ),

@@ -1,4 +1,4 @@
-"""One collector on a fake venue with true sizes, and everything downstream of it."""
+"""Collectors on a fake venue with true sizes, and everything downstream of them."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 from market_scraper.collectors.markets import Listing
 from market_scraper.collectors.positions import PositionsCollector
+from market_scraper.collectors.stand_by import StandBy
 from market_scraper.domain.events import (
     Event,
     PositionChanged,
@@ -18,8 +19,8 @@ from market_scraper.domain.rules import PositionRules
 from market_scraper.domain.values import Address, Symbol
 from market_scraper.event_bus.memory import MemoryBus
 from market_scraper.event_bus.numbers import reserve_in_memory
-from market_scraper.ports.bus import Inbox
-from market_scraper.ports.sources import SocketLost, SocketOpened, TimeHeard
+from market_scraper.ports.bus import Bus, Inbox
+from market_scraper.ports.sources import Heard, SocketLost, SocketOpened, TimeHeard
 from market_scraper.ports.stores import PositionStateRow, TapeMarkRow
 from market_scraper.storage.memory import MemoryRepository
 from market_scraper.views.positions import LivePositions
@@ -39,11 +40,15 @@ TAPES = ("tape-0", "tape-1", "tape-2")
 
 
 class System:
-    """A venue with true sizes, one collector at a time, and everything downstream of it."""
+    """A venue with true sizes, one collector at a time, and everything downstream of it.
+
+    `hosts` are the sockets of every process that hears the venue; `self.sockets` is the first one's.
+    """
 
     def __init__(self, *symbols: Symbol, rules: PositionRules | None = None) -> None:
         self.clock = FakeClock(T0)
         self.sockets, self.http, self.reporter = FakeSockets(), FakeHttp(), FakeReporter()
+        self.hosts = [self.sockets]
         self.store = MemoryRepository()
         self.symbols = list(symbols) or [BTC]
         self.listing = Listing(self.symbols)
@@ -58,6 +63,7 @@ class System:
         self.reading.set()
         self.bus: MemoryBus
         self.crash: BaseException | None = None
+        self.collector: PositionsCollector | None = None  # the newest
 
     def account(self, trader: Address, dex: str) -> AccountSnapshot:
         held = {s: lots for (who, s), lots in self.sizes.items() if who == trader and s != BTC}
@@ -65,47 +71,80 @@ class System:
 
     @asynccontextmanager
     async def life(self, *, connect: bool = True, inbox_size: int = 10_000) -> AsyncIterator[None]:
+        """One process from start to stop: bus, persister, collector."""
+        async with self.serving(inbox_size=inbox_size), self.collecting(connect=connect):
+            yield
+
+    @asynccontextmanager
+    async def serving(self, *, inbox_size: int = 10_000) -> AsyncIterator[None]:
+        """The bus, and who stores what comes."""
         kinds = (PositionChanged, TapeAdvanced, TapeGapped)
         async with (
             MemoryBus(reserve_in_memory()) as self.bus,
             self.bus.subscribe("t", *kinds, size=inbox_size) as inbox,
         ):
-            collector = PositionsCollector(
-                http=self.http,
-                sockets=self.sockets,
-                bus=self.bus,
-                store=self.store.positions,
-                clock=self.clock,
-                reporter=self.reporter,
-                listing=self.listing,
-                rules=self.rules,
-            )
-            running = asyncio.create_task(collector.run())
             keeping = asyncio.create_task(self._keep(inbox))
-            await settle()
             try:
-                if connect:
-                    self.connect()
                 yield
             finally:
-                running.cancel()
-                await settle()
-                self.reading.set()
-                (self.crash,) = await asyncio.gather(running, return_exceptions=True)
                 await self.bus.drained()
                 keeping.cancel()
                 await asyncio.gather(keeping, return_exceptions=True)
 
-    def connect(self, *names: str, back_ms: int = 500) -> None:
+    @asynccontextmanager
+    async def collecting(
+        self,
+        *,
+        connect: bool = True,
+        stored: bool = True,
+        stand_by: StandBy | None = None,
+        bus: Bus | None = None,
+        sockets: FakeSockets | None = None,
+    ) -> AsyncIterator["asyncio.Task[None]"]:
+        """One life of a collector; `stored`: at its end everything that waited is stored."""
+        collector = self.collector = PositionsCollector(
+            http=self.http,
+            sockets=sockets or self.sockets,
+            bus=bus or self.bus,
+            store=self.store.positions,
+            clock=self.clock,
+            reporter=self.reporter,
+            listing=self.listing,
+            rules=self.rules,
+            stand_by=stand_by,
+        )
+        running = asyncio.create_task(collector.run())
+        await settle()
+        try:
+            if connect:
+                self.connect()
+            yield running
+        finally:
+            running.cancel()
+            await settle()
+            if stored:
+                self.reading.set()
+            (self.crash,) = await asyncio.gather(running, return_exceptions=True)
+
+    def connect(self, *names: str, back_ms: int = 500, sockets: FakeSockets | None = None) -> None:
         for name in names or TAPES:
-            self.sockets[name].say(SocketOpened())
+            socket = (sockets or self.sockets)[name]
+            socket.say(SocketOpened())
             for symbol in self.symbols:
                 older = self.now - back_ms
-                self.sockets[name].say(replay(older, older + 100, symbol=symbol))
+                socket.say(replay(older, older + 100, symbol=symbol))
 
-    def lose(self, *names: str) -> None:
+    def lose(self, *names: str, sockets: FakeSockets | None = None) -> None:
         for name in names or TAPES:
-            self.sockets[name].say(SocketLost("lost"))
+            (sockets or self.sockets)[name].say(SocketLost("lost"))
+
+    def say_all(self, *heard: Heard) -> None:
+        """Every process hears it on every tape socket."""
+        for sockets in self.hosts:
+            for name in TAPES:
+                if name in sockets.open_now:
+                    for one in heard:
+                        sockets[name].say(one)
 
     async def trade(
         self, buyer: Address, seller: Address, lots: int, symbol: Symbol = BTC, *, heard: bool = True
@@ -116,8 +155,7 @@ class System:
         for trader, change in ((buyer, lots), (seller, -lots)):
             self.sizes[trader, symbol] = self.sizes.get((trader, symbol), 0) + change
         if heard:
-            for name in TAPES:
-                self.sockets[name].say(live(one, symbol=symbol))
+            self.say_all(live(one, symbol=symbol))
         await settle()
         return one
 
@@ -125,9 +163,7 @@ class System:
         """Time goes by; on every connected tape socket best prices come for every coin."""
         for _ in range(round(seconds / 0.5)):
             await self.clock.advance(0.5)
-            for name in TAPES:
-                for symbol in self.symbols:
-                    self.sockets[name].say(TimeHeard(symbol, self.now))
+            self.say_all(*(TimeHeard(symbol, self.now) for symbol in self.symbols))
             await settle()
 
     async def _keep(self, inbox: Inbox) -> None:

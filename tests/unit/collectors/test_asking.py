@@ -172,6 +172,19 @@ async def test_several_candidates_are_asked_again_soon_until_one_is_left() -> No
     assert bench.watches[BTC].ledger.counts.drift == 0
 
 
+async def test_who_is_left_with_several_bases_in_one_coin_is_asked_again_soon_though_another_coin_is_sure() -> None:
+    bench = make(market(), market(ETH))
+    bench.watches[BTC].hear_prints(
+        "s1", [print_(bench.clock.now_ms(), ANN, BOB, 3)], replay=False, now_s=0.0, known_at_ms=T0
+    )
+    bench.asker.seen(ANN, "", is_unknown=True)
+    async with running(bench):
+        await bench.pass_s(10.0)
+    assert bench.asked[:2] == [ANN, ANN]
+    assert bench.is_exact(ANN, BTC)
+    assert bench.is_exact(ANN, ETH)
+
+
 async def test_a_size_off_the_grid_is_not_asked_again_every_second() -> None:
     bench = make()
     bench.http.account_of = lambda trader, _: answer(trader, bench.clock.now_ms(), None)
@@ -200,7 +213,7 @@ async def test_the_best_rated_are_asked_first_though_others_were_wanted_before_a
 async def test_a_size_outweighs_a_vote_only_by_its_share_of_open_interest() -> None:
     """Before the first open interest a size is no share of anything: a million lots must not push voters back."""
     bench = make()
-    bench.watches[BTC].hear_prints("s1", [print_(T0, CAT, BOB, 1_000_000)], replay=False, now_s=0.0, known_at_ms=T0)
+    bench.watches[BTC].hear_prints("s1", [print_(T0, CAT, NOBODY, 1_000_000)], replay=False, now_s=0.0, known_at_ms=T0)
     bench.asker.seen(CAT, "", is_unknown=True)
     rate(bench, 1, 2)
     async with running(bench):
@@ -315,18 +328,90 @@ async def test_while_the_tape_stands_still_nobody_is_asked_and_nothing_piles_up(
     assert all(bench.is_exact(address(i)) for i in range(10, 40))
 
 
-async def test_the_turns_of_a_stretch_in_which_asking_is_in_vain_are_taken_at_once_when_it_is_over() -> None:
+async def test_after_a_stretch_in_which_asking_is_in_vain_all_are_asked_for_whom_there_is_room() -> None:
     bench = make()
+    bench.http.room = 60  # little: evenly
     for i in range(10, 160):
         bench.asker.seen(address(i), "", is_unknown=True)
     async with running(bench, workers=6):
         await bench.pass_s(1.0)
+        assert len(bench.asked) <= 10
         for _ in range(40):  # the tape stands still, with workers that look again and again
             await bench.clock.advance(0.5)
         bench.http.asked.clear()
+        bench.http.room = 200
         bench.feed()
-        await bench.pass_s(1.0)
-        assert len(bench.asked) >= 80  # of 8 a second saved for twelve seconds
+        await bench.pass_s(0.5)
+        assert len(bench.asked) >= 120
+
+
+async def test_where_no_room_is_left_nobody_is_asked() -> None:
+    bench = make()
+    bench.http.room = 0
+    bench.asker.seen(ANN, "", is_unknown=True)
+    async with running(bench):
+        await bench.pass_s(5.0)
+    assert bench.asked == []
+
+
+async def test_who_will_have_several_bases_left_is_asked_again_before_the_verdict() -> None:
+    bench = make()
+    bench.http.room = 60  # no audits
+    bench.asker.seen(ANN, "", is_unknown=True)
+    bench.watches[BTC].hear_prints(
+        "s1", [print_(T0 + 1, ANN, BOB, 3)], replay=False, now_s=bench.clock.monotonic(), known_at_ms=T0
+    )
+    sizes = iter((7, 10, 10, 10))  # the first node has not seen the print yet
+    bench.http.account_of = lambda trader, _: answer(trader, bench.clock.now_ms(), next(sizes))
+    async with running(bench):
+        await bench.clock.advance(0.4)
+        assert bench.asked == [ANN]
+        await bench.clock.advance(0.8)  # traded since: one more will tell
+        assert bench.asked == [ANN, ANN]
+        assert bench.watches[BTC].ledger.counts.judged == 0
+        await bench.pass_s(5.0)
+    assert bench.is_exact(ANN)
+    assert bench.asked == [ANN, ANN]
+
+
+async def test_who_is_wanted_and_trades_is_weighed_by_what_it_holds_now() -> None:
+    bench = make()
+    bench.asker.worth.hear_open_interest(BTC, 1_000.0)
+    bench.http.room = 0
+    for trader in (BOB, ANN):
+        bench.asker.seen(trader, "", is_unknown=True)
+    async with running(bench):
+        now = bench.clock.now_ms()
+        watch = bench.watches[BTC]
+        watch.hear_prints("s1", [print_(now, ANN, NOBODY, 500)], replay=False, now_s=0.0, known_at_ms=now)
+        bench.asker.seen(ANN, "", is_unknown=True)
+        await bench.pass_s(0.5)
+        bench.http.room = 1_000
+        await bench.pass_s(0.5)
+    assert bench.asked[:2] == [ANN, BOB]
+
+
+async def test_no_coin_is_asked_for_while_another_has_just_begun_anew() -> None:
+    bench = make(market(), market(ETH))
+    bench.asker.seen(ANN, "", is_unknown=True)
+    watch = bench.watches[ETH]
+    watch.end("s1", "lost", now_s=0.0, known_at_ms=T0)
+    now = bench.clock.now_ms()
+    watch.hear_prints("s1", [print_(now - 1), print_(now)], replay=True, now_s=0.0, known_at_ms=now)
+    async with running(bench):
+        await bench.pass_s(3.0)
+        assert bench.asked == []
+        await bench.pass_s(1.5)
+        assert bench.asked == [ANN]
+
+
+async def test_a_coin_without_a_socket_is_not_asked_for() -> None:
+    bench = make()
+    bench.asker.seen(ANN, "", is_unknown=True)
+    bench.watches[BTC].end("s1", "lost", now_s=0.0, known_at_ms=T0)
+    async with running(bench):
+        await bench.clock.advance(2.0)
+    assert bench.asked == []
 
 
 async def test_what_is_remembered_of_questions_is_gone_once_they_are_judged() -> None:
@@ -336,7 +421,7 @@ async def test_what_is_remembered_of_questions_is_gone_once_they_are_judged() ->
     async with running(bench):
         await bench.pass_s(10.0)
     await bench.pass_s(5.0)
-    assert (bench.asker._open, bench.asker._bad) == ({}, {})
+    assert (bench.asker._heard, bench.asker._under_way, bench.asker._moved) == ({}, {}, set())
 
 
 # -- failures -----------------------------------------------------------------------------------------------------

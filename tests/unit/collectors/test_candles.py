@@ -8,7 +8,7 @@ import pytest
 
 from market_scraper.collectors.candles import FIRST, REACH, REPAIR_EVERY_S, CandlesCollector
 from market_scraper.collectors.markets import Listing
-from market_scraper.domain.errors import InvalidInput, SourceError
+from market_scraper.domain.errors import InvalidInput, SourceError, StoreUnreachable
 from market_scraper.domain.events import CandleFormed, CandlesClosed, Event
 from market_scraper.domain.market import Candle
 from market_scraper.domain.values import Interval, Symbol
@@ -285,6 +285,26 @@ async def test_a_repair_that_failed_is_tried_again_soon_not_in_an_hour() -> None
         await venue.pass_s(30)
         assert venue.times() == [hole]
         assert REPAIR_EVERY_S > 30
+
+
+async def test_while_the_store_is_away_bars_go_on_and_holes_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    venue = Venue(past=50)
+    hole = START - 20 * MINUTE
+    await venue.store.write(
+        [CandleRow(symbol=BTC, interval=M1, candle=bar(t)) for t in range(venue.began_ms, START, MINUTE) if t != hole]
+    )
+
+    async def away(*_: object, **__: object) -> list[tuple[int, int]]:
+        raise StoreUnreachable("away")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(venue.store.candles), "gaps", away)
+        async with venue.collecting():
+            await venue.pass_s(125)
+            assert venue.times() == [START, START + MINUTE]
+            patched.undo()
+            await venue.pass_s(60)
+            assert hole in venue.times()
 
 
 @pytest.mark.parametrize(

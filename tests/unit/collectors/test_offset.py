@@ -2,7 +2,7 @@
 
 import pytest
 
-from market_scraper.collectors.offset import UNBELIEVED_S, ClockOffset
+from market_scraper.collectors.offset import UNBELIEVED_S, WAY_MS, ClockOffset
 
 NOW = 1_700_000_000_000
 
@@ -18,6 +18,13 @@ def test_the_quickest_frame_is_nearest_to_the_truth() -> None:
     for delay_ms in (900, 120, 400):
         offset.note(NOW - 5_000 - delay_ms, NOW, 1_000.0)
     assert offset.ms == -5_120
+
+
+def test_for_ages_it_is_taken_as_if_the_quickest_frame_had_come_a_long_way() -> None:
+    offset = ClockOffset()
+    assert offset.at_most_ms == 0
+    offset.note(NOW - 5_120, NOW, 1_000.0)
+    assert offset.at_most_ms == -5_120 + WAY_MS
 
 
 def test_it_forgets_after_two_windows() -> None:

@@ -102,6 +102,14 @@ def test_a_bus_that_is_away_for_hours_costs_one_fact_a_trader() -> None:
     assert outbox.merged + len(outbox) == 49_999
 
 
+def test_adding_facts_together_is_the_same_as_one_by_one() -> None:
+    facts = [fact(i, i + 1, trader=i % 3 + 1, t_ms=i) for i in range(1, 50)]
+    for merge_above in (-1, 5, 48, 49):
+        together = Outbox(merge_above=merge_above)
+        together.extend(facts)
+        assert (together.take_now(), together.merged) == taken(*facts, merge_above=merge_above)
+
+
 async def test_filled_waits_until_something_is_pending_or_the_reader_is_woken() -> None:
     outbox = Outbox()
     outbox.put(fact(1, 2))
@@ -152,8 +160,8 @@ def test_at_the_end_of_each_take_a_reader_of_the_merged_stream_knows_the_same(
     outbox = Outbox(merge_above=merge_above)
     total = told = 0
     for take in takes:
+        outbox.extend(take)
         for one in take:
-            outbox.put(one)
             if isinstance(one, PositionChanged):
                 total += 1
                 plain[one.after.trader] = one.after

@@ -5,7 +5,7 @@ import itertools
 
 import pytest
 
-from market_scraper.collectors.positions import ADVANCE_S
+from market_scraper.collectors.positions_life import ADVANCE_S
 from market_scraper.domain.errors import SourceError
 from market_scraper.domain.events import (
     CandlesClosed,
@@ -227,6 +227,34 @@ async def test_a_second_life_that_comes_too_late_is_unsure_since_the_first_ones_
         assert system.exact(ANN) == 50
 
 
+async def test_a_life_that_begins_while_rows_wait_to_be_stored_takes_them_up_all_the_same() -> None:
+    """A connector is stopped and started within seconds; the store may hear of its facts a minute later."""
+    system = System()
+    async with system.serving():
+        async with system.collecting(stored=False):
+            await system.pass_s(3)
+            await system.trade(ANN, BOB, 5)
+            await system.pass_s(12)
+            assert system.exact(ANN) == 5
+            system.reading.clear()
+            await system.trade(ANN, CAT, 2)
+            await system.pass_s(30)
+        await system.clock.advance(1.0)
+        async with system.collecting(connect=False):
+            system.connect(back_ms=3_500)  # its replays reach back to where the last life stopped, no further
+            await system.pass_s(3)
+            system.reading.set()
+            await system.trade(ANN, CAT, 1)
+            await system.pass_s(1)
+            assert system.exact(ANN) == 8
+            await system.pass_s(15)
+            assert (system.exact(ANN), system.exact(CAT)) == (8, -3)
+    assert system.of(TapeGapped) == []
+    mine = [e for e in system.events if isinstance(e, PositionChanged) and e.after.trader == ANN]
+    assert [e.after.version for e in mine] == sorted({e.after.version for e in mine})
+    assert not [e for e in mine if e.cause is Cause.DRIFT]
+
+
 async def test_versions_rise_over_lives() -> None:
     system = System()
     for _ in range(2):
@@ -240,6 +268,45 @@ async def test_versions_rise_over_lives() -> None:
 
 
 # -- halts --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("missed", [0, 400])
+async def test_a_gap_that_hid_few_prints_is_soon_told_with_less_doubt_than_one_that_hid_many(missed: int) -> None:
+    """The forecast knows neither a lull nor a burst; the venue's bar of the minute knows both."""
+    system = System()
+    counted: list[Candle] = []
+
+    def bars(*_: object) -> list[Candle]:
+        minute_ms = system.now // 60_000 * 60_000
+        ours = sum(first_ms >= minute_ms for first_ms in heard)
+        counted.append(Candle(t_ms=minute_ms, o=1.0, h=1.0, l=1.0, c=1.0, v=0.0, n=ours + missed))
+        return counted[-1:]
+
+    system.http.bars = bars
+    heard: list[int] = []
+    async with system.life():
+        await system.pass_s(3)
+        while system.now - T0 < 200_000 or not 5_000 < system.now % 60_000 < 15_000:
+            heard.append(system.now)
+            await system.trade(ANN, BOB, 1 + len(heard) % 2)
+            await system.pass_s(1.0)
+        await system.pass_s(12)
+        assert system.exact(ANN) is not None
+        system.lose()
+        system.http.room = 0  # nobody is asked: doubt stays
+        await system.clock.advance(20.0)
+        system.connect()
+        await system.pass_s(0.5)
+        await system.pass_s(3.0)
+        (gap,) = system.of(TapeGapped)
+        assert isinstance(gap, TapeGapped)
+        assert gap.mark.gaps[-1].pace is None, "nothing is known yet"
+        found = system.view.get(ANN, BTC)
+    assert len(counted) == 1
+    assert found is not None
+    assert found.claim.because is Cause.GAP
+    assert found.claim.doubt is not None
+    assert found.claim.doubt > 0.99 if missed else found.claim.doubt < 0.5
 
 
 @pytest.mark.parametrize("delisted", [True, False])
@@ -388,3 +455,22 @@ async def test_what_is_known_when_never_falls_though_our_clock_is_set_back() -> 
     assert kinds == {PositionChanged, TapeAdvanced, TapeGapped}
     known = [event.known_at_ms for event in system.events]
     assert known == sorted(known)
+
+
+async def test_who_may_be_stored_wrongly_is_unsure_until_based_anew() -> None:
+    system = System()
+    system.sizes[ANN, BTC] = 500
+    async with system.life():
+        await system.pass_s(3)
+        await system.trade(ANN, BOB, 7)
+        await system.pass_s(12)
+        assert system.exact(ANN) == 507
+        gaps = len([event for event in system.events if isinstance(event, TapeGapped)])
+        assert system.collector is not None
+        system.collector.distrust(system.clock.now_ms() - 600_000)
+        await system.pass_s(0.3)
+        assert system.said(ANN)[0] is PositionState.UNSURE
+        told = [event for event in system.events if isinstance(event, TapeGapped)][gaps:]
+        assert [event.mark.gaps[-1].until_ms - event.mark.gaps[-1].since_ms > 500_000 for event in told] == [True]
+        await system.pass_s(15)
+        assert system.exact(ANN) == 507

@@ -1,5 +1,7 @@
 """Addresses checked once and then looked up: a print names two, and the same few thousand come again and again."""
 
+from collections.abc import Mapping
+
 from market_scraper.domain.values import Address, parse_address
 
 CAPACITY = 200_000
@@ -10,24 +12,28 @@ class AddressTable:
     """Gives one and the same `Address` object for the same account, so that dictionaries compare it by identity."""
 
     def __init__(self, capacity: int = CAPACITY) -> None:
-        self._known: dict[str, Address] = {}
-        self._capacity = capacity
-        self.known = self._known.get
-        """Gives an address that was checked before, or None: the quick way for who asks twice a print."""
+        self.of: Mapping[str, Address] = _Known(capacity)
+        """The address of a raw name, looked up or checked (which raises InvalidAddress): asked twice a print."""
 
     def __len__(self) -> int:
-        return len(self._known)
+        return len(self.of)
 
     def get(self, raw: str) -> Address:
         """Give the address, or raise InvalidAddress. When full, all are forgotten and checked anew."""
-        known = self._known.get(raw)
-        return known if known is not None else self._add(raw)
+        return self.of[raw]
 
-    def _add(self, raw: str) -> Address:
+
+class _Known(dict[str, Address]):
+    """A dictionary, for subscribing one is the quickest look-up there is; it fills itself."""
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+
+    def __missing__(self, raw: str) -> Address:
         address = parse_address(raw)
-        if len(self._known) >= self._capacity:
-            self._known.clear()
-        known = self._known.setdefault(address, address)
+        if len(self) >= self._capacity:
+            self.clear()
+        known = self.setdefault(address, address)
         if raw != address:
-            self._known[raw] = known
+            self[raw] = known
         return known

@@ -34,10 +34,14 @@ from market_scraper.ports.clock import Clock
 
 SOURCE, LEADERBOARD_SOURCE = "hyperliquid", "leaderboard"
 
-ACCOUNTS, CANDLES, LISTINGS = "accounts", "candles", "listings"
+ACCOUNTS, CANDLES, URGENT, LISTINGS = "accounts", "candles", "urgent", "listings"
 
-CANDLES_LEAST = 130
-"""Weight a minute: one request for everything that the venue keeps of a series, and some closed bars."""
+CANDLES_MOST = 150
+"""Weight a minute, or all that accounts leave: one request for everything that the venue keeps of a series (107), and
+some closed bars."""
+
+URGENT_MOST = 200
+"""Weight a minute: two gaps of four coins."""
 
 MAX_ANSWER_BYTES = 32 * 2**20
 """Far above the largest info answer that we ask for (5,000 bars: some 0.7 MB)."""
@@ -85,7 +89,7 @@ class HyperliquidHttp:
         timeouts: HttpTimeouts,
         table: MarketTable,
         accounts_weight_per_minute: int = 1_000,
-        weight_per_minute: int = limits.SPENDABLE_PER_MINUTE,
+        weight_per_minute: int | None = None,
     ) -> None:
         self._info_url = api_url.rstrip("/") + "/info"
         self._leaderboard_url = leaderboard_url
@@ -93,12 +97,16 @@ class HyperliquidHttp:
         self._deadline = deadline
         self._timeouts = timeouts
         self._table = table
-        # Accounts may take nearly all when nobody else asks; when all do, everyone gets its part.
+        # Accounts may take all when nobody else asks; when all do, everyone gets its part, and accounts yield first.
+        if weight_per_minute is None:
+            weight_per_minute = max(limits.SPENDABLE_PER_MINUTE, accounts_weight_per_minute)
         budget = WeightBudget(
             {
                 ACCOUNTS: Share(accounts_weight_per_minute, max(accounts_weight_per_minute, 1)),
-                # A first backfill of six intervals costs 624 a symbol: it gets what accounts leave, and takes minutes.
-                CANDLES: Share(max(weight_per_minute - accounts_weight_per_minute, CANDLES_LEAST), 300),
+                # A first backfill of six intervals costs 624 a symbol: it takes minutes, and accounts go on meanwhile.
+                CANDLES: Share(max(weight_per_minute - accounts_weight_per_minute, CANDLES_MOST), 300),
+                # Some bars that are worth nothing a minute later, when a backfill has taken all that candles may.
+                URGENT: Share(URGENT_MOST, 300),
                 LISTINGS: Share(weight_per_minute, 200),
             },
             limit=weight_per_minute,
@@ -149,12 +157,14 @@ class HyperliquidHttp:
             self._say_parked("contexts", parked)
         return found
 
-    async def candles(self, symbol: Symbol, interval: Interval, start_ms: int, end_ms: int) -> list[Candle]:
+    async def candles(
+        self, symbol: Symbol, interval: Interval, start_ms: int, end_ms: int, *, urgent: bool = False
+    ) -> list[Candle]:
         """Oldest first; bars that make no sense are parked. Reserved at its worst price, settled at what came."""
         bars = min(max((end_ms - start_ms) // interval.ms + 1, 0), limits.MAX_CANDLES)
         asked = {"coin": symbol, "interval": interval.value, "startTime": start_ms, "endTime": end_ms}
         wire = await self._info(
-            CANDLES,
+            URGENT if urgent else CANDLES,
             {"type": "candleSnapshot", "req": asked},
             list[WireCandle],
             most=limits.candles_weight(bars),
@@ -200,6 +210,21 @@ class HyperliquidHttp:
     def spent_last_minute(self) -> int:
         """Weight used in the last minute; what is under way counts at its worst price."""
         return self._turnstile.spent()
+
+    def account_room(self) -> int:
+        """How many account questions could be sent now without waiting."""
+        return self._turnstile.room(ACCOUNTS) // limits.weight_of("clearinghouseState")
+
+    def tell_spending(self, venue_now_ms: int, *, ended: bool = False) -> bytes:
+        """What still counts at the venue of what was sent here, for the next holder of the lease.
+
+        `ended`: nothing more is sent, these are the last words.
+        """
+        return self._turnstile.tell_spending(venue_now_ms, ended=ended)
+
+    def take_up_spending(self, left: bytes | None, *, venue_now_ms: int, active_ms: int | None, usual_ms: int) -> None:
+        """Count what the last holder told, before anything is sent here: see `spending.take_up`."""
+        self._turnstile.take_up_spending(left, venue_now_ms=venue_now_ms, active_ms=active_ms, usual_ms=usual_ms)
 
     # One request.
 

@@ -17,8 +17,9 @@ WEIGHT_PER_MINUTE = 1_200
 """Per IP, over all REST requests (rate-limits page, re-read 2026-09-26). Its window is not documented: taken as
 sliding, for a full burst plus refill was answered with 429 (measured by others, 2026-09)."""
 
-SPENDABLE_PER_MINUTE = 1_150
-"""What we take of it: others behind the same address spend too, and clients that took it all met 429."""
+SPENDABLE_PER_MINUTE = 1_000
+"""What we take of it, all requests together: others behind the same address spend too, and clients that took it all
+met 429."""
 
 WEIGHTS = {"allMids": 2, "clearinghouseState": 2, "exchangeStatus": 2, "userRole": 60}
 OTHER_WEIGHT = 20
@@ -37,12 +38,20 @@ MESSAGES_PER_MINUTE = 2_000
 USERS = 10
 """Documented for user-specific subscriptions; 14 or 15 were enforced in 2026, per IP and not per socket."""
 
+ALL = ""
+"""Stands among the kinds of requests for all of them together."""
+
 WINDOW_S = 60.0
 MARGIN_S = 1.0
 """Added to every window, for clocks that do not tick alike."""
 
 UNANSWERED_S = 30.0
 """How much longer a charge is held whose request got no answer: the venue may count it that late."""
+
+UNTOLD_WEIGHT = WEIGHT_PER_MINUTE - SPENDABLE_PER_MINUTE
+UNTOLD_S = 3.0
+"""Who shares the budget with a successor spends at most so much in any so many seconds: what it had not told of
+yet when it was killed is no more than that. A reserve for the moment after a gap goes in 5 s instead of at once."""
 
 FIRST_PENALTY_S, LAST_PENALTY_S = 10.0, 60.0
 """Silence after a 429 without Retry-After: doubled with each further one."""
@@ -91,6 +100,45 @@ class Window:
         """When the next answered charge ends; None when there is none."""
         return self._answered[0][0] if self._answered else None
 
+    def told(self, now_s: float) -> list[tuple[float, int]]:
+        """All that counts, as (seconds from now until it ends, cost); what is under way as if it got no answer."""
+        self.spent(now_s)
+        told = [(ends_s - now_s, cost) for ends_s, cost in self._answered]
+        if self._under_way:
+            told.append((UNANSWERED_S + WINDOW_S + MARGIN_S, self._under_way))
+        return told
+
+    def hold(self, now_s: float, ends_in_s: float, cost: int) -> None:
+        """Count what somebody else spent; harmless when it has ended."""
+        if ends_in_s > 0 and cost > 0:
+            self._answered_sum += cost
+            heapq.heappush(self._answered, (now_s + ends_in_s, cost))
+
+
+class Burst:
+    """How much was sent in the last seconds, whatever became of it."""
+
+    def __init__(self, limit: int, within_s: float) -> None:
+        self._limit = limit
+        self._within_s = within_s
+        self._sent: deque[tuple[float, int]] = deque()
+        self._sum = 0
+
+    def room(self, now_s: float) -> int:
+        """What may be sent now."""
+        while self._sent and self._sent[0][0] + self._within_s <= now_s:
+            self._sum -= self._sent.popleft()[1]
+        return max(0, self._limit - self._sum)
+
+    def charge(self, now_s: float, cost: int) -> None:
+        """Count what is sent now."""
+        self._sent.append((now_s, cost))
+        self._sum += cost
+
+    def eases_at(self) -> float | None:
+        """When the oldest of it ends; None when there is none."""
+        return self._sent[0][0] + self._within_s if self._sent else None
+
 
 @dataclass(frozen=True, slots=True)
 class Share:
@@ -128,6 +176,17 @@ class WeightBudget:
         self._kinds = {name: _Kind(share, Window(share.cap)) for name, share in shares.items()}
         self._blocked_until_s = -math.inf
         self._refusals = 0
+        self._burst: Burst | None = None
+
+    @property
+    def limit(self) -> int:
+        """What all requests together may spend in a minute."""
+        return self._all.limit
+
+    def share(self) -> None:
+        """Spend from now on so that a successor can know what we spent: see UNTOLD_WEIGHT. Harmless when repeated."""
+        if self._burst is None:
+            self._burst = Burst(UNTOLD_WEIGHT, UNTOLD_S)
 
     def ask(self, kind: str, cost: int) -> Ticket:
         """Queue a wish; `admit` says when it may go."""
@@ -146,6 +205,8 @@ class WeightBudget:
             kind.waiting.popleft()
             kind.window.charge(ticket.cost)
             self._all.charge(ticket.cost)
+            if self._burst is not None:
+                self._burst.charge(now_s, ticket.cost)
             admitted.append(ticket)
         return admitted
 
@@ -155,13 +216,22 @@ class WeightBudget:
         hungry = sorted(
             (kind.window.spent(now_s) / kind.share.part, name) for name, kind in self._kinds.items() if kind.waiting
         )
-        for spent, name in hungry:
+        for _, name in hungry:
             kind = self._kinds[name]
             ticket = kind.waiting[0]
-            if spent > 0 and not kind.window.fits(now_s, ticket.cost):
-                continue  # its own cap: that is nobody else's concern
+            if not self._is_next(kind, now_s):
+                continue
+            if self._burst is not None and self._burst.room(now_s) < min(ticket.cost, UNTOLD_WEIGHT):
+                return None
             return ticket if self._all.fits(now_s, ticket.cost) else None
         return None
+
+    @staticmethod
+    def _is_next(kind: _Kind, now_s: float) -> bool:
+        """Whether one of this kind waits for all together; a cap of its own is nobody else's concern."""
+        if not kind.waiting:
+            return False
+        return kind.window.spent(now_s) <= 0 or kind.window.fits(now_s, kind.waiting[0].cost)
 
     def next_at(self, now_s: float) -> float | None:
         """When `admit` may give more; None = not before an answer, a wish or a withdrawal."""
@@ -170,7 +240,10 @@ class WeightBudget:
         if not any(kind.waiting for kind in self._kinds.values()):
             return None
         self._all.spent(now_s)
-        return self._all.eases_at()
+        moments = [self._all.eases_at()]
+        if self._burst is not None and self._burst.room(now_s) < UNTOLD_WEIGHT:
+            moments.append(self._burst.eases_at())
+        return min((moment for moment in moments if moment is not None), default=None)
 
     def settle(self, ticket: Ticket, now_s: float, cost: int | None = None) -> None:
         """The answer came; `cost` is what it turned out to cost (never more than was asked for)."""
@@ -199,3 +272,35 @@ class WeightBudget:
     def spent(self, now_s: float) -> int:
         """Weight that counts now."""
         return self._all.spent(now_s)
+
+    def room(self, kind: str, now_s: float) -> int:
+        """Weight that the minute still has for this kind; who waits already comes first, unless for a cap of its own.
+
+        Of it a successor's reserve (see UNTOLD_S) lets through as much at once as it does.
+        """
+        if now_s < self._blocked_until_s:
+            return 0
+        first = sum(each.waiting[0].cost for each in self._kinds.values() if self._is_next(each, now_s))
+        own = self._kinds[kind].window
+        return max(0, min(own.limit - own.spent(now_s), self._all.limit - self._all.spent(now_s) - first))
+
+    # -- over a take-over ----------------------------------------------------------------------------------------
+
+    def told(self, now_s: float) -> dict[str, list[tuple[float, int]]]:
+        """What counts, by kind, and under ALL that of all together: each as `Window.told`."""
+        return {ALL: self._all.told(now_s), **{name: kind.window.told(now_s) for name, kind in self._kinds.items()}}
+
+    def hold(self, now_s: float, kind: str, ends_in_s: float, cost: int) -> None:
+        """Count what somebody else spent, as `told` gave it; a kind that is not known here is left alone."""
+        if kind == ALL:
+            self._all.hold(now_s, ends_in_s, cost)
+        elif kind in self._kinds:
+            self._kinds[kind].window.hold(now_s, ends_in_s, cost)
+
+    def blocked_for_s(self, now_s: float) -> float:
+        """For how long the venue wants nobody to send."""
+        return max(0.0, self._blocked_until_s - now_s)
+
+    def block(self, now_s: float, for_s: float) -> None:
+        """Send nothing for so long: the venue said so to somebody else."""
+        self._blocked_until_s = max(self._blocked_until_s, now_s + for_s)

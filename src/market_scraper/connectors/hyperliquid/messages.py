@@ -86,14 +86,13 @@ class WireLeverage(msgspec.Struct, gc=False):
 
 
 class WirePosition(msgspec.Struct, gc=False):
-    """One open position; `szi` in signed coins."""
+    """One open position; `szi` in signed coins. Each field less is 1.5 % of an account's way to its verdict."""
 
     coin: str
     szi: float
     positionValue: float | None = None  # USD, without a sign
     leverage: WireLeverage | None = None
     entryPx: float | None = None
-    unrealizedPnl: float | None = None
     liquidationPx: float | None = None
 
 

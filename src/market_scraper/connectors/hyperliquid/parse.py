@@ -5,6 +5,7 @@ Everything raises InvalidInput (for prints: UndecodableFrame) when the wire's wo
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from math import floor
 
 from market_scraper.connectors.hyperliquid.addresses import AddressTable
 from market_scraper.connectors.hyperliquid.messages import (
@@ -31,8 +32,10 @@ from market_scraper.ports.sources import PrintsHeard, TimeHeard
 Markets = Callable[[str], Market | None]
 """Gives the followed market of a coin's name, or None for a coin that is not ours."""
 
-MAX_LOTS = 2**50
-"""Below it a float of the size still tells neighbouring lots apart, so that lots are exact."""
+MAX_LOTS = 2.0**50
+"""Below it a float of the size still tells neighbouring lots apart, so that lots are exact.
+
+A float, for Python compares one with a large integer at twice the cost."""
 
 INFINITY = math.inf
 
@@ -51,24 +54,23 @@ def prints_heard(
     if market is None:
         raise UndecodableFrame("a trades frame of a coin that is not listed", coin=coin)
     scale: int = 10**market.sz_decimals
-    known, get = addresses.known, addresses.get
+    lots_a_coin = float(scale)  # floats multiply with their like, twice as fast
+    address_of = addresses.of
     prints: list[Print] = []
     for trade in trades:
         if trade.coin != coin:
             raise UndecodableFrame(f"a trades frame of both {coin[:40]} and {trade.coin[:40]}")
         size, px = trade.sz, trade.px
-        scaled = size * scale
+        scaled = size * lots_a_coin
         # Comparisons with NaN are false, so both lines refuse it, like infinity, zero and the negative.
         if not (0.0 < px < INFINITY and 0.0 < scaled < MAX_LOTS):
             raise UndecodableFrame(f"a print of size {size} at {px}", coin=coin)
-        lots = round(scaled)
+        lots = floor(scaled + 0.5)  # in half the time of `round`; where they differ, no size is whole
         if lots / scale != size:
             raise UndecodableFrame(f"a print of size {size}, which is no whole number of lots", coin=coin)
         buyer, seller = trade.users
         try:
-            prints.append(
-                Print(trade.time, trade.tid, lots, px, known(buyer) or get(buyer), known(seller) or get(seller))
-            )
+            prints.append(Print(trade.time, trade.tid, lots, px, address_of[buyer], address_of[seller]))
         except InvalidInput as error:
             raise UndecodableFrame(f"a print of nobody: {error}", coin=coin) from error
     return PrintsHeard(market.symbol, tuple(prints), replay)
@@ -236,7 +238,6 @@ def _position(market: Market, wire: WirePosition) -> SnapshotPosition:
         entry_px=_finite(wire.entryPx),
         leverage=None if wire.leverage is None else wire.leverage.value,
         liquidation_px=_finite(wire.liquidationPx),
-        unrealized_pnl=_finite(wire.unrealizedPnl),
     )
 
 

@@ -6,7 +6,7 @@ from market_scraper.connectors.hyperliquid.session import Session
 from market_scraper.connectors.hyperliquid.table import MarketTable
 from market_scraper.connectors.hyperliquid.twins import Twins
 from market_scraper.domain.errors import InvalidInput, UndecodableFrame
-from market_scraper.domain.market import Market, Print
+from market_scraper.domain.market import Market
 from market_scraper.domain.values import Symbol
 from market_scraper.ports.sources import (
     AccountHeard,
@@ -43,6 +43,7 @@ class FrameReader:
         self._table = table
         self._addresses = addresses
         self._twins = Twins() if twins is None else twins
+        self._has_joined = False  # the twins: those that hear trades do
 
     def opened(self) -> None:
         """A new connection: complaints may be said again."""
@@ -52,7 +53,7 @@ class FrameReader:
         """Say what a frame means; what means nothing to us is a pulse."""
         self.session.heard(now_s)
         try:
-            twin = self._twins.get(data)
+            twin = self._twins.take(data)
             if twin is not None and (heard := self._again(*twin)) is not None:
                 return heard
             frame = messages.decode_frame(data)
@@ -73,20 +74,28 @@ class FrameReader:
         heard = parse.prints_heard(frame.data, self._table.get, self._addresses, replay=replay)
         if replay:
             self.session.replayed(heard.symbol)
+        self._join_twins()
         market = self._table.get(heard.symbol)
         if market is not None:
-            self._twins.keep(data, market, heard.prints)
+            self._twins.keep(data, market, heard)
         return heard
 
-    def _again(self, market: Market, prints: tuple[Print, ...]) -> Heard | None:
+    def _again(self, market: Market, heard: PrintsHeard) -> Heard | None:
         """What another socket has read already; None when the listing has changed since, so that lots may have."""
         symbol = market.symbol
         if self._table.get(symbol) is not market:
             return None
+        if not self._has_joined:
+            self._join_twins()
         replay = self.session.awaits_replay(symbol)
         if replay:
             self.session.replayed(symbol)
-        return PrintsHeard(symbol, prints, replay)
+        return heard if heard.replay is replay else PrintsHeard(symbol, heard.prints, replay)
+
+    def _join_twins(self) -> None:
+        if not self._has_joined:
+            self._has_joined = True
+            self._twins.join()
 
     def _account(self, frame: messages.AccountFrame, now_s: float) -> Heard:
         push = frame.data

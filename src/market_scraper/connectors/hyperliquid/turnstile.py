@@ -1,7 +1,9 @@
 """Where requests wait for the weight budget: the budget decides, this wakes them."""
 
 import asyncio
+import uuid
 
+from market_scraper.connectors.hyperliquid import spending
 from market_scraper.connectors.hyperliquid.limits import Ticket, WeightBudget
 from market_scraper.ports.clock import Clock
 
@@ -15,6 +17,7 @@ class Turnstile:
     def __init__(self, budget: WeightBudget, clock: Clock) -> None:
         self._budget = budget
         self._clock = clock
+        self._teller = uuid.uuid4().hex
         self._bells: dict[Ticket, asyncio.Event] = {}
         self._watch: Ticket | None = None
 
@@ -64,6 +67,29 @@ class Turnstile:
     def spent(self) -> int:
         """Weight of the last minute."""
         return self._budget.spent(self._clock.monotonic())
+
+    def room(self, kind: str) -> int:
+        """Weight that this kind could send now without waiting."""
+        return self._budget.room(kind, self._clock.monotonic())
+
+    def tell_spending(self, venue_now_ms: int, *, ended: bool = False) -> bytes:
+        """What a successor needs to know: see `spending.tell`."""
+        return spending.tell(
+            self._budget, self._teller, now_s=self._clock.monotonic(), venue_now_ms=venue_now_ms, ended=ended
+        )
+
+    def take_up_spending(self, left: bytes | None, *, venue_now_ms: int, active_ms: int | None, usual_ms: int) -> None:
+        """Count what the predecessor spent: see `spending.take_up`."""
+        spending.take_up(
+            self._budget,
+            self._teller,
+            left,
+            now_s=self._clock.monotonic(),
+            venue_now_ms=venue_now_ms,
+            active_ms=active_ms,
+            usual_ms=usual_ms,
+        )
+        self._ring_watch()
 
     def _admit(self) -> None:
         for admitted in self._budget.admit(self._clock.monotonic()):

@@ -61,8 +61,8 @@ class Backoff:
     """
 
     first_s: float = 0.5
-    last_s: float = 6.0
-    jitter: float = 0.5  # at most this part is cut off
+    last_s: float = 4.0
+    jitter: float = 0.25  # at most this part is cut off
 
     def delay_s(self, failures: int, draw: float) -> float:
         """The delay after `failures` in a row (1 or more); `draw` is uniform in 0..1."""

@@ -221,3 +221,17 @@ def test_a_kind_at_its_own_cap_holds_up_nobody_else() -> None:
     admitted = budget.admit(0.0)
     assert sum(ticket.kind == "accounts" for ticket in admitted) == 2
     assert [ticket for ticket in admitted if ticket.kind == "candles"] == candles
+
+
+def test_room_is_what_could_be_sent_without_waiting_behind_those_who_wait_already() -> None:
+    budget = WeightBudget({"accounts": Share(100, 100), "candles": Share(150, 50)}, limit=120)
+    assert budget.room("accounts", 0.0) == 100
+    budget.ask("accounts", 60)
+    budget.admit(0.0)
+    assert (budget.room("accounts", 0.0), budget.room("candles", 0.0)) == (40, 60)
+    waits = budget.ask("candles", 50)
+    assert budget.room("accounts", 0.0) == 10
+    budget.admit(0.0)
+    assert budget.room("accounts", 0.0) == 10
+    budget.refuse(waits, 1.0, 5.0)
+    assert (budget.room("accounts", 2.0), budget.room("accounts", 7.0)) == (0, 10)

@@ -256,7 +256,7 @@ def test_the_recorded_accounts_are_read(recordings: Path) -> None:
     long = messages.decode_answer((folder / "state_long.json").read_bytes(), messages.WireAccount)
     (held,) = parse.account(Address(BUYER), "", long, table().get).positions
     assert (held.symbol, held.lots, held.entry_px, held.leverage) == (BTC, 133_308_472, 78056.9, 3)
-    assert (held.liquidation_px, held.unrealized_pnl) == (None, 4593875.7459100001)
+    assert held.liquidation_px is None
     flat = messages.decode_answer((folder / "state_flat.json").read_bytes(), messages.WireAccount)
     assert parse.account(Address(BUYER), "", flat, table().get).positions == ()
 

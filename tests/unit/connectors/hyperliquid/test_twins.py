@@ -7,7 +7,7 @@ from market_scraper.connectors.hyperliquid.addresses import AddressTable
 from market_scraper.connectors.hyperliquid.reader import FrameReader
 from market_scraper.connectors.hyperliquid.session import Session
 from market_scraper.connectors.hyperliquid.table import MarketTable
-from market_scraper.connectors.hyperliquid.twins import MAX_BYTES, Twins
+from market_scraper.connectors.hyperliquid.twins import MAX_BYTES, TAIL, Twins
 from market_scraper.domain.market import Market
 from market_scraper.domain.values import Symbol
 from market_scraper.ports.sources import Heard, PrintsHeard
@@ -79,11 +79,35 @@ def test_frames_that_cannot_be_read_are_lost_on_every_socket(table: MarketTable)
     assert not isinstance(heard[0], PrintsHeard)
 
 
+def test_a_frame_is_read_once_for_three_sockets_and_forgotten_after_the_last(table: MarketTable) -> None:
+    twins = Twins()
+    sockets = [reader(table, twins) for _ in range(3)]
+    for socket in sockets[:2] + sockets:
+        socket.read(frame(1), 0.0)  # by then each is known to hear trades
+    heard = [prints_of(socket.read(frame(9), 1.0)).prints for socket in sockets]
+    assert heard[0] is heard[1] is heard[2]
+    again = prints_of(sockets[0].read(frame(9), 2.0)).prints
+    assert again == heard[0]
+    assert again is not heard[0]
+
+
+def test_frames_that_end_alike_are_told_apart(table: MarketTable) -> None:
+    twins = Twins()
+    one, two = reader(table, twins), reader(table, twins)
+    last = frame(9).partition(b"[")[2]
+    frames = [frame(n)[:-2] + b"," + last for n in (1, 2)]
+    assert frames[0][-TAIL:] == frames[1][-TAIL:]
+    for socket in (one, two):
+        heard = [prints_of(socket.read(data, 0.0)).prints for data in frames]
+        assert [[p.tid for p in prints] for prints in heard] == [[1, 9], [2, 9]]
+
+
 def test_what_is_remembered_is_bounded() -> None:
     twins = Twins(capacity=2)
+    heard = PrintsHeard(BTC, (), replay=False)
     for tid in range(5):
-        twins.keep(frame(tid), listing(5), ())
-    assert [twins.get(frame(tid)) is None for tid in range(5)] == [True, True, True, False, False]
+        twins.keep(frame(tid), listing(5), heard)
+    assert [twins.take(frame(tid)) is None for tid in range(5)] == [True, True, True, False, False]
     long = frame(9).ljust(MAX_BYTES + 1)
-    twins.keep(long, listing(5), ())
-    assert twins.get(long) is None
+    twins.keep(long, listing(5), heard)
+    assert twins.take(long) is None
