@@ -29,10 +29,22 @@ class Answer(JSONResponse):
         return content if isinstance(content, bytes) else ENCODER.encode(content)
 
 
-def tagged(request: Request, content: object) -> Response:
-    """Answer with an ETag, or with 304 when the client has these very bytes: for what changes rarely."""
+def tagged(request: Request, content: object, *, alike: object = None) -> Response:
+    """Answer with an ETag, or with 304 when the client has these very bytes: for what changes rarely.
+
+    `alike` is what the answer means, where its bytes differ each time (an age): the ETag is then a weak one, of that.
+    """
     body = ENCODER.encode(content)
-    etag = f'"{blake2b(body, digest_size=12).hexdigest()}"'
+    return with_tag(request, body, tag_of(body) if alike is None else tag_of(ENCODER.encode(alike), weak=True))
+
+
+def tag_of(what: bytes, *, weak: bool = False) -> str:
+    """An ETag. `weak`: of what an answer means, not of its very bytes (an age in it may differ)."""
+    return f'{"W/" if weak else ""}"{blake2b(what, digest_size=12).hexdigest()}"'
+
+
+def with_tag(request: Request, body: bytes, etag: str) -> Response:
+    """Answer with that ETag, or with 304 when the client names it."""
     if _matches(request.headers.get("if-none-match"), etag):
         return Response(status_code=304, headers={"ETag": etag})
     return Answer(body, headers={"ETag": etag})
@@ -42,7 +54,7 @@ def _matches(header: str | None, etag: str) -> bool:
     if header is None:
         return False
     offered = {part.strip().removeprefix("W/") for part in header.split(",")}
-    return etag in offered or "*" in offered
+    return etag.removeprefix("W/") in offered or "*" in offered
 
 
 def describe(kind: Any, *, tagged: bool = False, **codes: str) -> dict[int | str, dict[str, Any]]:

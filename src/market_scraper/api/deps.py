@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry
 from starlette.requests import HTTPConnection
 
 from market_scraper.api.boards import Boards
+from market_scraper.api.connector_names import CONNECTORS
 from market_scraper.api.hub import Hub
 from market_scraper.api.position_counts import PositionCounts
 from market_scraper.api.prepared import Prepared
@@ -21,9 +22,6 @@ from market_scraper.ports.clock import Clock
 from market_scraper.ports.operations import Operations
 from market_scraper.ports.stores import Store
 from market_scraper.ports.views import Views
-
-CONNECTORS = ("hyperliquid", "leaderboard", "candles", "positions")
-"""Listed even while nobody runs them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -53,6 +53,14 @@ class UnknownConnector(UnknownThing):
     """No connector has this name."""
 
 
+class UnknownMetric(UnknownThing):
+    """No on-chain metric has this name."""
+
+
+class UnknownComponent(UnknownThing):
+    """No component of the CBBI has this name."""
+
+
 class Refused(MarketScraperError):
     """A client may not do this; `headers` go with the answer."""
 
@@ -83,6 +91,8 @@ _ANSWERS: dict[type[MarketScraperError], tuple[int, str]] = {
     UnknownTrader: (404, "unknown_trader"),
     UnknownSignal: (404, "unknown_signal"),
     UnknownConnector: (404, "unknown_connector"),
+    UnknownMetric: (404, "unknown_metric"),
+    UnknownComponent: (404, "unknown_component"),
     UnknownThing: (404, "unknown"),
     NoHistory: (404, "no_history"),
     NoOperations: (503, "no_operations"),

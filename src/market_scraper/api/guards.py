@@ -22,7 +22,7 @@ async def may_write(request: Request) -> None:
     key = state_of(request).deps.api_key
     if key:
         if not _has_key(request.headers, key):
-            raise Unauthorized("this needs `Authorization: Bearer <API_KEY>`")
+            raise Unauthorized("this needs the key of API_KEY, sent as `Authorization: Bearer`")
         return
     if not _is_loopback_peer(request):
         raise Refused("without an API_KEY only this machine may write")

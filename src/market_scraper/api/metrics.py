@@ -83,6 +83,10 @@ class SystemCollector(Collector):
             yield from ledger_families(positions.report.detail, deps.symbols)
 
 
+COUNTED = frozenset({"published", "delivered", "acknowledged", "retried", "parked"})
+"""What every bus counts of events."""
+
+
 def _bus(deps: ApiDeps) -> Iterator[Metric]:
     yield _gauge("market_scraper_bus_newest_seq", "The newest number given", deps.bus.newest_seq)
     events = CounterMetricFamily("market_scraper_bus_events", "Events by what happened to them", labels=["what"])
@@ -90,8 +94,10 @@ def _bus(deps: ApiDeps) -> Iterator[Metric]:
     for name, value in deps.bus.stats().items():
         if name.startswith("waiting_"):
             waiting.add_metric([name.removeprefix("waiting_")], value)
-        else:
+        elif name in COUNTED:
             events.add_metric([name], value)
+        else:
+            yield _gauge(f"market_scraper_bus_{name}", "A figure of this bus alone", value)
     yield events
     yield waiting
 

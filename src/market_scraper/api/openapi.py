@@ -1,11 +1,25 @@
 """The OpenAPI document: FastAPI's, with the shapes of our structs put in."""
 
+from functools import cache
+from typing import Any
+
 from fastapi import FastAPI
 
 
 def install(app: FastAPI) -> None:
-    """Make the document once, after all routes are in."""
-    document = app.openapi()
+    """Have the document made once, when it is first asked for: it takes longer than all else of the application."""
+    made = app.openapi
+
+    @cache
+    def openapi() -> dict[str, Any]:
+        document = made()
+        _put_structs_in(document)
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's own way to extend it
+
+
+def _put_structs_in(document: dict[str, Any]) -> None:
     components = document.setdefault("components", {}).setdefault("schemas", {})
     for path in document["paths"].values():
         for operation in path.values():

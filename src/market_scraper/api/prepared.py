@@ -13,7 +13,7 @@ from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
 
-from market_scraper.api.answers import Answer
+from market_scraper.api.answers import Answer, with_tag
 
 MAX_AGE_S = 0.25
 MAX_ANSWERS = 64
@@ -21,42 +21,52 @@ MAX_ANSWERS = 64
 Question = tuple[str, bytes]
 """Path and query string."""
 
+Kept = tuple[bytes, str | None]
+"""A body, and its ETag where it has one."""
+
 
 class Reusable(Answer):
     """An answer that holds for others too: while `still_true()` says so, or for MAX_AGE_S without one.
 
     `made_at_s` is when what it is made of was true (monotonic seconds of the program's clock); None = now.
+    `etag` is given with it, and a client that names it gets 304.
     """
 
     def __init__(
-        self, body: bytes, still_true: Callable[[], bool] | None = None, *, made_at_s: float | None = None
+        self,
+        body: bytes,
+        still_true: Callable[[], bool] | None = None,
+        *,
+        made_at_s: float | None = None,
+        etag: str | None = None,
     ) -> None:
-        super().__init__(body)
+        super().__init__(body, headers=None if etag is None else {"ETag": etag})
+        self.etag = etag
         self.still_true = still_true
         self.made_at_s = made_at_s
 
 
 class Prepared:
-    """Bodies by question. Time is seconds of the caller's monotonic clock."""
+    """Bodies and their tags by question. Time is seconds of the caller's monotonic clock."""
 
     def __init__(self, *, max_age_s: float = MAX_AGE_S, max_answers: int = MAX_ANSWERS) -> None:
-        self._answers: OrderedDict[Question, tuple[float, Callable[[], bool] | None, bytes]] = OrderedDict()
+        self._answers: OrderedDict[Question, tuple[float, Callable[[], bool] | None, Kept]] = OrderedDict()
         self._max_age_s = max_age_s
         self._max = max_answers
 
-    def get(self, question: Question, now_s: float) -> bytes | None:
-        """A body that still holds."""
+    def get(self, question: Question, now_s: float) -> Kept | None:
+        """A body that still holds, and its tag."""
         kept = self._answers.get(question)
         if kept is None:
             return None
-        made_at_s, still_true, body = kept
+        made_at_s, still_true, answer = kept
         holds = now_s - made_at_s <= self._max_age_s if still_true is None else still_true()
-        return body if holds else None
+        return answer if holds else None
 
     def put(self, question: Question, answer: Reusable, now_s: float) -> None:
         """Keep an answer; the oldest goes when there are too many."""
         made_at_s = now_s if answer.made_at_s is None else answer.made_at_s
-        self._answers[question] = (made_at_s, answer.still_true, bytes(answer.body))
+        self._answers[question] = (made_at_s, answer.still_true, (bytes(answer.body), answer.etag))
         self._answers.move_to_end(question)
         while len(self._answers) > self._max:
             self._answers.popitem(last=False)
@@ -73,12 +83,14 @@ class PreparedRoute(APIRoute):
             state = request.app.state.api
             question = (request.scope["path"], request.scope["query_string"])
             now_s = state.deps.clock.monotonic()
-            body = state.prepared.get(question, now_s)
-            if body is not None:
-                return Answer(body)
+            kept = state.prepared.get(question, now_s)
+            if kept is not None:
+                body, etag = kept
+                return Answer(body) if etag is None else with_tag(request, body, etag)
             made = await make(request)
-            if isinstance(made, Reusable):
-                state.prepared.put(question, made, now_s)
-            return made
+            if not isinstance(made, Reusable):
+                return made
+            state.prepared.put(question, made, now_s)
+            return made if made.etag is None else with_tag(request, bytes(made.body), made.etag)
 
         return answer

@@ -11,11 +11,13 @@ from fastapi_offline import FastAPIOffline
 from prometheus_client import CollectorRegistry
 
 from market_scraper.api import (
+    cbbi,
     connectors,
     errors,
     health,
     markets,
     metrics,
+    onchain,
     openapi,
     signals,
     trader_history,
@@ -30,10 +32,11 @@ from market_scraper.api.prepared import Prepared
 from market_scraper.api.snapshots import Snapshots
 
 DESCRIPTION = """
-What every tracked Hyperliquid trader holds, how sure we are, and what it adds up to.
+What every tracked Hyperliquid trader holds, how sure we are, what it adds up to, and how Bitcoin stands on-chain.
 
 * Times are ISO-8601 UTC. Lists are newest first and give `next_cursor`; bars are oldest first.
 * Errors are `{"detail", "code"}`; `code` is stable.
+* Every on-chain value says its `state` and all `flags`, its source, since when it is known, and under which license.
 * Every position says its `state`: `exact` is the truth after all blocks up to `as_of`; `unsure` carries a `doubt`.
 * POST needs `Authorization: Bearer API_KEY`, or, where no key is set, a client on the server's own machine.
 * Live updates: `/ws?channel=traders` and `/ws?channel=signals`.
@@ -65,7 +68,7 @@ def create_app(deps: ApiDeps) -> FastAPI:
     app.add_middleware(metrics.Requests, counter=metrics.request_counter(registry))
     registry.register(metrics.SystemCollector(state))
     errors.install(app)
-    for room in (health, markets, traders, trader_history, signals, connectors, metrics, websocket):
+    for room in (health, markets, traders, trader_history, signals, cbbi, onchain, connectors, metrics, websocket):
         app.include_router(room.router)
     openapi.install(app)
     return app

@@ -18,7 +18,7 @@ class Connector(msgspec.Struct, frozen=True, kw_only=True):
     errors: int  # since start
     reason: str | None  # what fails now
     since: datetime | None  # failing since
-    detail: dict[str, float | int | str | None]
+    detail: dict[str, bool | float | int | str | None]
 
 
 def connector(name: str, report: ComponentReported | None, *, status: str | None, age_s: float | None) -> Connector:

@@ -30,14 +30,14 @@ class NotReady(msgspec.Struct, frozen=True, kw_only=True):
 class Component(msgspec.Struct, frozen=True, kw_only=True):
     """One component, judged by the age of its last success."""
 
-    kind: str  # connector, processor, store, bus, tape, api
+    kind: str  # connector, processor, scheduler, store, bus, tape, api
     status: str  # healthy, degraded, unhealthy, stopped
     age_s: float | None  # seconds since the last success
     last_success: datetime | None
     errors: int  # since start
     reason: str | None  # what fails now
     since: datetime | None  # failing since
-    detail: dict[str, float | int | str | None]
+    detail: dict[str, bool | float | int | str | None]
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):

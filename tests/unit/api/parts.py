@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from market_scraper.api.deps import ApiDeps
 from market_scraper.api.server import create_app
 from market_scraper.domain.claims import Claim, claim
+from market_scraper.domain.crosscheck import RECENT_DAYS
 from market_scraper.domain.errors import UnknownThing
 from market_scraper.domain.events import ComponentReported, PositionChanged
 from market_scraper.domain.market import Candle, Market, MarketContext
@@ -22,11 +23,13 @@ from market_scraper.event_bus.numbers import reserve_in_memory
 from market_scraper.ports.clock import Clock
 from market_scraper.ports.operations import Operations
 from market_scraper.ports.reporting import Detail
-from market_scraper.ports.stores import PositionRow, Row, ScoreRow, SignalRow, Store
+from market_scraper.ports.stores import PositionRow, ReadingRow, Row, ScoreRow, SignalRow, Store
 from market_scraper.ports.views import ComponentHealth, PositionNow
 from market_scraper.runtime.clock import ScaledClock
 from market_scraper.storage import MemoryRepository
+from market_scraper.views.onchain import LiveOnChain
 from tests.fakes import FakeClock
+from tests.onchain_facts import everything
 
 NOW_MS = 1_700_000_000_000
 BTC, ETH = Symbol("BTC"), Symbol("ETH")
@@ -287,6 +290,7 @@ class FakeViews:
         self.markets = FakeMarkets()
         self.signals = FakeSignals()
         self.health = FakeHealth()
+        self.onchain = LiveOnChain(clock, self.health.get)
 
 
 class FakeOperations:
@@ -355,7 +359,7 @@ class World:
 
 
 async def full_world(**options: Any) -> World:
-    """Two markets, three traders (EVE only seen on the tape), positions, signals, bars, scores."""
+    """Two markets, three traders (EVE only seen on the tape), positions, signals, bars, scores, on-chain readings."""
     world = World(**options)
     views = world.views
     for symbol in world.symbols:
@@ -373,6 +377,8 @@ async def full_world(**options: Any) -> World:
         SignalRow(signal=signal(3, t_ms=NOW_MS - 60_000)),
         score_row(ANN, NOW_MS - HOUR * 6),
         score_row(BOB, NOW_MS - HOUR * 6, score=65.0),
+        *(ReadingRow(reading=each) for each in everything(days=5, known_at_ms=NOW_MS - HOUR * 2)),
     ]
     await world.store.write(rows)
+    views.onchain.put(await world.store.readings.recent(days=RECENT_DAYS))
     return world

@@ -1,5 +1,6 @@
 """Health and connectors: the truth about the data's age, and orders."""
 
+from market_scraper.api.connector_names import ONCHAIN_CONNECTORS
 from market_scraper.schemas.ledger_figures import COIN, COMPONENT
 from tests.unit.api.parts import World, full_world
 
@@ -35,7 +36,10 @@ async def test_status_shows_every_component_with_its_age_and_the_backends() -> N
 async def test_connectors_are_listed_even_while_nobody_runs_them() -> None:
     answer = (await World().client().get("/api/v1/connectors")).json()
 
-    assert [c["name"] for c in answer] == ["hyperliquid", "leaderboard", "candles", "positions"]
+    assert [c["name"] for c in answer] == [
+        "hyperliquid", "leaderboard", "candles", "positions",
+        "blockchain_info", "fear_greed", "coin_metrics", "cbbi", "bitview", "exchange_flow",
+    ]  # fmt: skip
     assert {c["status"] for c in answer} == {"stopped"}
 
 
@@ -48,7 +52,7 @@ async def test_a_connector_is_running_failing_or_stopped() -> None:
         alias = (await client.get("/api/v1/connectors/trader_ws")).json()
         unknown = await client.get("/api/v1/connectors/nasdaq")
 
-    assert states == {
+    assert states == dict.fromkeys(ONCHAIN_CONNECTORS, "stopped") | {
         "hyperliquid": "running",
         "leaderboard": "failing",
         "candles": "stopped",

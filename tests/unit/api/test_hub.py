@@ -158,7 +158,7 @@ def test_a_kept_signal_does_not_hold_its_contributions() -> None:
         assert event.signal.contributions
         show(hub, 1, event)
         (_, [message]) = seat.mailbox.take(1)
-    kept = message._event
+    kept = message.event
     assert isinstance(kept, SignalGenerated)
     assert kept.signal.contributions == ()
     assert hub.recent_signals.get(event.signal.id) == event.signal  # `explain` shows them before they are stored
