@@ -22,21 +22,22 @@ def backfill(
     \b
     Example: market-scraper backfill --symbol BTC
     """
-    from market_scraper import app, logs
+    from market_scraper import logs
+    from market_scraper.app.backfill import backfill as fill
     from market_scraper.cli.printing import print_json, print_line, remark
     from market_scraper.cli.remote import CommandFailed
     from market_scraper.config import choose_backends, load
 
     settings = load({"hyperliquid.symbol": tuple(symbol) if symbol else None}, file=file)
-    if choose_backends(settings).store == "memory":
+    chosen = choose_backends(settings).store
+    if chosen == "memory":
         raise CommandFailed("STORAGE__BACKEND=memory keeps nothing: there is no store to fill")
     logs.configure(settings.logging.model_copy(update={"level": "ERROR"}))
     symbols = ", ".join(settings.hyperliquid.symbols)
-    remark(
-        f"filling the candles of {symbols} in {settings.storage.path}; the venue's limits make this take minutes ..."
-    )
-    bars = asyncio.run(app.backfill(settings))
+    store = f"MongoDB ({settings.mongo.database})" if chosen == "mongo" else str(settings.storage.path)
+    remark(f"filling the candles of {symbols} in {store}; the venue's limits make this take minutes ...")
+    bars = asyncio.run(fill(settings))
     if as_json:
-        print_json({"bars": bars, "symbols": settings.hyperliquid.symbols, "store": str(settings.storage.path)})
+        print_json({"bars": bars, "symbols": settings.hyperliquid.symbols, "store": store})
     else:
         print_line(f"{bars} bars came")

@@ -5,15 +5,18 @@ import os
 import resource
 import shutil
 import socket
-from collections.abc import AsyncIterator, Coroutine
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+from market_scraper.app.backends import look_at_bus
+from market_scraper.cli.checkup_onchain import onchain_findings
+from market_scraper.cli.findings import Finding, asked
+from market_scraper.cli.kept import kept_store
 from market_scraper.cli.remote import Remote, base_url
 from market_scraper.config import Settings, choose_backends, mask
 from market_scraper.connectors.hyperliquid import HttpTimeouts, HyperliquidHttp, HyperliquidSockets, MarketTable
-from market_scraper.domain.errors import ConfigError, MarketScraperError, StoreError
+from market_scraper.domain.errors import BusUnreachable, ConfigError, MarketScraperError, StoreError
 from market_scraper.domain.values import Interval, iso
 from market_scraper.ports.sources import Heard, PrintsHeard, SocketLost, TimeHeard, TradesSubscribed
 from market_scraper.runtime.clock import ScaledClock, real_timeout
@@ -27,24 +30,29 @@ LARGEST_OFFSET_MS = 2_000
 """Beyond it a position may look older or younger than it is, although the offset is corrected for."""
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One check's result."""
-
-    check: str
-    ok: bool
-    detail: str
-
-
 async def examine(settings: Settings, *, upstreams: bool) -> list[Finding]:
     """Look at everything, one after the other."""
     clock = ScaledClock(origin_s=settings.clock.origin, speed=settings.clock.speed)
     found = [_clock(clock), _files(), _port(settings), _disk(settings.storage.path)]
-    found += [await _store(settings), _bus(settings)]
+    found += [await _store(settings), await _bus(settings)]
     if upstreams:
         # Its limits are this IP's: asking beside a running server would have both refused.
         heard = _by_server(settings)
-        found += heard if heard else [finding async for finding in _upstreams(settings, clock)]
+        found += heard if heard else await _all_upstreams(settings, clock)
+    return found
+
+
+async def _all_upstreams(settings: Settings, clock: ScaledClock) -> list[Finding]:
+    """Ask the venue, if it is collected from, and the on-chain sources."""
+    found: list[Finding] = []
+    if settings.hyperliquid.enabled:
+        found += [finding async for finding in _upstreams(settings, clock)]
+    found += await onchain_findings(settings, clock)
+    if all(not it.ok and "cannot reach" in it.detail for it in found):
+        said = (
+            "none of the upstreams can be reached: no internet here, or a proxy or firewall between; no shape was seen"
+        )
+        found.append(Finding("internet", False, said))
     return found
 
 
@@ -104,6 +112,8 @@ async def _store(settings: Settings) -> Finding:
         return Finding("store", False, str(error))
     if backends.store == "memory":
         return Finding("store", True, "in memory: nothing is kept")
+    if backends.store == "mongo":
+        return await _mongo(settings)
     if not path.exists():
         folder = _existing(path.absolute().parent)
         ok = os.access(folder, os.W_OK | os.X_OK)
@@ -116,11 +126,20 @@ async def _store(settings: Settings) -> Finding:
     return Finding("store", True, f"{path}, {path.stat().st_size / 2**20:.1f} MiB")
 
 
-def _bus(settings: Settings) -> Finding:
+async def _mongo(settings: Settings) -> Finding:
     try:
-        return Finding("bus", True, f"in {choose_backends(settings).bus}")
-    except ConfigError as error:
-        return Finding("bus", False, str(error))
+        async with kept_store(settings) as store:
+            await store.check()
+    except (ConfigError, StoreError) as error:
+        return Finding("store", False, mask(str(error)))
+    return Finding("store", True, f"MongoDB, database {settings.mongo.database}, answers")
+
+
+async def _bus(settings: Settings) -> Finding:
+    try:
+        return Finding("bus", True, await look_at_bus(settings))
+    except (ConfigError, BusUnreachable) as error:
+        return Finding("bus", False, mask(str(error)))
 
 
 async def _upstreams(settings: Settings, clock: ScaledClock) -> AsyncIterator[Finding]:
@@ -131,20 +150,10 @@ async def _upstreams(settings: Settings, clock: ScaledClock) -> AsyncIterator[Fi
         venue.api_url, venue.leaderboard_url, clock=clock, deadline=real_timeout, timeouts=timeouts, table=table
     )
     async with http:
-        yield await _asked("hyperliquid markets", _markets(http, table), HTTP_S)
-        yield await _asked("hyperliquid candles", _candles(http, settings, clock), HTTP_S)
-        yield await _asked("leaderboard", _leaderboard(http), LEADERBOARD_HTTP_S)
-    yield await _asked("hyperliquid trades", _trades(settings, clock, table), SOCKET_OPEN_S + HTTP_S)
-
-
-async def _asked(check: str, answer: Coroutine[object, object, str], patience_s: float) -> Finding:
-    try:
-        async with real_timeout(patience_s):
-            return Finding(check, True, await answer)
-    except TimeoutError:
-        return Finding(check, False, f"cannot reach: no answer within {patience_s:.0f} s")
-    except MarketScraperError as error:
-        return Finding(check, False, mask(str(error)))
+        yield await asked("hyperliquid markets", _markets(http, table), HTTP_S)
+        yield await asked("hyperliquid candles", _candles(http, settings, clock), HTTP_S)
+        yield await asked("leaderboard", _leaderboard(http), LEADERBOARD_HTTP_S)
+    yield await asked("hyperliquid trades", _trades(settings, clock, table), SOCKET_OPEN_S + HTTP_S)
 
 
 async def _markets(http: HyperliquidHttp, table: MarketTable) -> str:

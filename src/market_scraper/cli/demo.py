@@ -15,6 +15,8 @@ from market_scraper.cli.simulate import DEFAULT_TRADERS, Seed, Speed, Traders
 if TYPE_CHECKING:
     from market_scraper.config import Settings
 
+_ONCHAIN_STEP_S = 1.0  # real seconds
+
 MIN_SCORE = 20.0
 """Of tens of thousands of real traders hundreds reach the product's 50 points; of 300 simulated ones 2 did: no vote."""
 
@@ -46,6 +48,10 @@ def demo(
         raise typer.Exit(0) from None
 
 
+HISTORY_DAYS = 400
+"""Of the on-chain past: all of it is 350,000 readings, which would share the first minute with the first signal."""
+
+
 async def _demo(folder: Path, *, traders: int, speed: float, seed: int, port: int | None, as_json: bool) -> None:
     """Run venue and server; ends when the server was told to stop, or fails when the venue is lost."""
     from market_scraper import logs
@@ -68,6 +74,7 @@ async def _demo(folder: Path, *, traders: int, speed: float, seed: int, port: in
     logs.configure(settings.logging)
     if settings.filters.min_score == Filters().min_score:
         own["filters.min_score"] = MIN_SCORE
+    own["onchain.history_days"] = settings.onchain.history_days or HISTORY_DAYS
     remark("starting the paper venue ...")
     async with paper_venue(traders=traders, speed=speed, seed=seed) as venue:
         remark(f"the paper venue is at {venue.url}")
@@ -87,21 +94,46 @@ async def _demo(folder: Path, *, traders: int, speed: float, seed: int, port: in
 
 
 async def _serve(settings: "Settings", as_json: bool) -> None:
-    from market_scraper import app
+    from market_scraper.app.run import run
     from market_scraper.cli.server import ROLES, announce
 
-    first: list[asyncio.Task[None]] = []
+    showing: list[asyncio.Task[None]] = []
 
-    def on_ready(base: str) -> None:
+    def on_ready(base: str | None) -> None:
+        assert base is not None, "it has the api role"
         announce(base, as_json)
-        first.append(asyncio.create_task(_first_signal(base, settings.api_key, as_json), name="first-signal"))
+        for name, shown in (("first-signal", _first_signal), ("onchain", _onchain)):
+            showing.append(asyncio.create_task(shown(base, settings.api_key, as_json), name=name))
 
     try:
-        await app.run(settings, roles=frozenset(ROLES), on_ready=on_ready)
+        await run(settings, roles=frozenset(ROLES), on_ready=on_ready)
     finally:
-        for task in first:
+        for task in showing:
             task.cancel()
-        await asyncio.gather(*first, return_exceptions=True)
+        await asyncio.gather(*showing, return_exceptions=True)
+
+
+async def _onchain(base: str, api_key: str | None, as_json: bool) -> None:
+    """Show how Bitcoin stands on-chain, once sentiment is: in seconds. Meanwhile history comes by, oldest first."""
+    from market_scraper.cli.printing import print_json, print_line
+    from market_scraper.cli.remote import CommandFailed, Remote
+    from market_scraper.runtime.clock import real_sleep
+
+    remote = Remote(base, api_key)
+    while True:
+        try:
+            data = await asyncio.to_thread(remote.get, "/api/v1/onchain/btc/sentiment")
+        except CommandFailed:  # 503: nothing yet
+            data = {}
+        if data and all(data[part]["state"] not in ("missing", "stale") for part in ("fear_greed", "cbbi_confidence")):
+            break
+        await real_sleep(_ONCHAIN_STEP_S)
+    greed, cbbi = data["fear_greed"], data["cbbi_confidence"]
+    if as_json:
+        print_json({"event": "onchain", "data": data})
+    else:
+        said = f"fear & greed {greed['value']:.0f} ({greed['label']}), CBBI {cbbi['value']:.4f}"
+        print_line(f"bitcoin on-chain: {said}\nmore: {base}/api/v1/onchain/btc/summary")
 
 
 async def _first_signal(base: str, api_key: str | None, as_json: bool) -> None:

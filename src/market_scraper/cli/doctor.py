@@ -10,7 +10,8 @@ from market_scraper.cli.options import ConfigFile, Json
 
 def doctor(
     upstreams: Annotated[
-        bool, typer.Option("--upstreams", help="Ask the venue too, and check what it answers.")
+        bool,
+        typer.Option("--upstreams", help="Ask the venue and the on-chain sources too, and check what they answer."),
     ] = False,
     file: ConfigFile = None,
     as_json: Json = False,

@@ -38,7 +38,11 @@ def gaps(
     wrong = [each for each in interval or [] if each not in INTERVALS]
     if wrong:
         raise typer.BadParameter(f"expected one of {', '.join(INTERVALS)}, was {wrong[0]!r}", param_hint="--interval")
-    flags = {"hyperliquid.symbol": tuple(symbol) if symbol else None, "storage.path": path and str(path)}
+    flags = {
+        "hyperliquid.symbol": tuple(symbol) if symbol else None,
+        "storage.path": path and str(path),
+        "storage.backend": path and "sqlite",
+    }
     found = asyncio.run(_found(load(flags, file=file), tuple(interval or INTERVALS)))
     candles = sum(each["kind"] == "candles" for each in found)
     if as_json:
@@ -52,14 +56,11 @@ def gaps(
 
 
 async def _found(settings: "Settings", intervals: tuple[str, ...]) -> list[dict[str, object]]:
-    from market_scraper.cli.remote import CommandFailed
+    from market_scraper.cli.kept import kept_store
     from market_scraper.domain.values import Interval, iso
-    from market_scraper.storage import SqliteStore
 
-    if not settings.storage.path.is_file():
-        raise CommandFailed(f"there is no store at {settings.storage.path}")
     found: list[dict[str, object]] = []
-    async with SqliteStore(settings.storage.path, settings.storage.retention.rules()) as store:
+    async with kept_store(settings) as store:
         for symbol in settings.hyperliquid.symbols:
             for interval in map(Interval, intervals):
                 for first, last in await store.candles.gaps(symbol, interval):

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from market_scraper.cli.remote import CommandFailed
 from market_scraper.runtime.clock import real_timeout
 
+ONCHAIN = ("blockchain_info", "fear_greed", "coin_metrics", "cbbi", "bitview", "exchange_flow")
+"""The on-chain sources; the venue serves their hosts under their own paths."""
+
 START_S = 60.0  # a slow machine imports for seconds; real seconds
 STOP_S = 3.0
 
@@ -31,6 +34,7 @@ class PaperProcess:
             "hyperliquid.api_url": self.url,
             "hyperliquid.ws_url": f"{self.url.replace('http', 'ws', 1)}/ws",
             "hyperliquid.leaderboard_url": f"{self.url}/Mainnet/leaderboard",
+            **{f"onchain.{host}_url": self.url for host in ONCHAIN},
             "clock.origin": self.origin_s,
             "clock.speed": self.speed,
         }

@@ -1,6 +1,7 @@
 """`server`: the program itself."""
 
 import signal
+from collections.abc import Iterable
 from typing import Annotated
 
 import typer
@@ -48,17 +49,18 @@ def server(
 
     import asyncio  # the heavy part comes when all is known to be right
 
-    from market_scraper import app, logs
+    from market_scraper import logs
+    from market_scraper.app.run import run
 
     logs.configure(settings.logging)
     stop_like_ctrl_c()
     try:
         asyncio.run(
-            app.run(
+            run(
                 settings,
                 roles=frozenset({"api"}) if no_collectors else chosen,
                 collectors=not no_collectors,
-                on_ready=lambda base: announce(base, as_json),
+                on_ready=lambda base: announce(base, as_json, roles=chosen),
             )
         )
     except KeyboardInterrupt:  # before the program could take the signal itself
@@ -73,12 +75,16 @@ def chosen_roles(text: str) -> frozenset[str]:
     return roles
 
 
-def announce(base: str, as_json: bool) -> None:
-    """Say where the server is."""
+def announce(base: str | None, as_json: bool, *, roles: Iterable[str] = ROLES) -> None:
+    """Say where the server is; None = it serves nobody."""
     from market_scraper.cli.printing import print_json, print_line
 
     if as_json:
-        print_json({"event": "ready", "url": base, "docs": f"{base}/docs"})
+        print_json(
+            {"event": "ready", "url": base, "docs": None if base is None else f"{base}/docs", "roles": sorted(roles)}
+        )
+    elif base is None:
+        print_line(f"ready: {', '.join(sorted(roles))}")
     else:
         print_line(f"ready: {base}  (API pages: {base}/docs)")
 

@@ -1,4 +1,4 @@
-"""`simulate`: the paper venue alone, for any client that speaks the venue's wire."""
+"""`simulate`: the paper venue and the on-chain hosts alone, for any client that speaks their wire."""
 
 import asyncio
 import contextlib
@@ -39,9 +39,18 @@ def simulate(
 ) -> None:
     """Run the paper venue until Ctrl-C: the venue's wire, its limits, and traders whose truth is known.
 
+    The Bitcoin on-chain hosts are served on the same port, under their real paths.
+
     \b
     Example: market-scraper simulate --port 8001 --speed 10
              HYPERLIQUID__API_URL=http://127.0.0.1:8001 HYPERLIQUID__WS_URL=ws://127.0.0.1:8001/ws ...
+    \b
+    Venue:   /info  /ws  /Mainnet/leaderboard
+    On-chain (ONCHAIN__..._URL=http://127.0.0.1:8001):
+             /stats  /charts/NAME  /fng/  /v4/timeseries/asset-metrics  /v4/catalog-v2/asset-metrics
+             /coinmetrics/data/master/csv/btc.csv  /cbbi/data/latest.json
+             /api/series/NAME/day1  /api/series/bulk  /api/series/search  /api/blocks/tip/height  /health
+    Ours:    /_truth  /_truth/onchain  /_stats  /_control (faults, as in --faults)
     """
     from market_scraper import logs
     from market_scraper.cli.server import stop_like_ctrl_c

@@ -11,21 +11,28 @@ from market_scraper.domain.errors import ConfigError
 class Backends:
     """The choice, with the lines that tell the user of it."""
 
-    store: Literal["memory", "sqlite"]
-    bus: Literal["memory"]
+    store: Literal["memory", "sqlite", "mongo"]
+    bus: Literal["memory", "redis", "auto"]  # auto: Redis on this machine if it answers at start, else memory
     notes: tuple[str, ...] = ()
 
 
 def choose_backends(settings: Settings) -> Backends:
     """Give the store and the bus to open, or raise ConfigError for one that this version does not have."""
-    if settings.mongo.url is not None or settings.storage.backend == "mongo":
-        key = "STORAGE__BACKEND=mongo" if settings.mongo.url is None else "MONGO__URL"
-        raise ConfigError(
-            f"{key} is set, but this version has no MongoDB store yet: unset it to use the embedded store"
-        )
-    if settings.redis.url not in (None, "auto"):
-        raise ConfigError("REDIS__URL is set, but this version has no Redis bus yet: unset it to use the bus in memory")
-    notes = (
-        ("REDIS__URL=auto: this version has no Redis bus yet, the bus in memory is used",) if settings.redis.url else ()
-    )
-    return Backends(store="memory" if settings.storage.backend == "memory" else "sqlite", bus="memory", notes=notes)
+    store, store_notes = _store(settings)
+    return Backends(store=store, bus=_bus(settings), notes=store_notes)
+
+
+def _bus(settings: Settings) -> Literal["memory", "redis", "auto"]:
+    if settings.redis.url is None:
+        return "memory"
+    return "auto" if settings.redis.url == "auto" else "redis"
+
+
+def _store(settings: Settings) -> tuple[Literal["memory", "sqlite", "mongo"], tuple[str, ...]]:
+    wanted, url = settings.storage.backend, settings.mongo.url
+    if wanted == "auto":
+        return ("sqlite" if url is None else "mongo"), ()
+    if wanted == "mongo" and url is None:
+        raise ConfigError("STORAGE__BACKEND=mongo needs MONGO__URL, which is not set")
+    unused = wanted != "mongo" and url is not None
+    return wanted, (f"STORAGE__BACKEND={wanted}: MONGO__URL is set, and not used",) if unused else ()

@@ -85,7 +85,7 @@ class Logging(Section):
 
 
 class Onchain(Section):
-    """`onchain`: addresses of the Bitcoin sources."""
+    """`onchain`: addresses of the Bitcoin sources, and how much of the past is fetched."""
 
     blockchain_info_url: HttpUrl = "https://api.blockchain.info"
     fear_greed_url: HttpUrl = "https://api.alternative.me"
@@ -93,6 +93,7 @@ class Onchain(Section):
     cbbi_url: HttpUrl = "https://colintalkscrypto.com/cbbi/data/latest.json"
     bitview_url: HttpUrl = "https://bitview.space"
     exchange_flow_url: HttpUrl = "https://community-api.coinmetrics.io/v4"
+    history_days: Annotated[int, Field(ge=0, le=100_000)] = 0  # of what is not stored yet; 0 = all that a source has
 
 
 class Clock(Section):
@@ -174,5 +175,6 @@ class Buffer(Section):
 
     flush_interval: Seconds = 50.0  # seconds; the longest loss when the process is killed
     max_size: Annotated[int, Field(ge=1, le=1_000_000)] = 100  # rows that force a flush
+    spill_max_bytes: Annotated[int, Field(ge=0)] = 1 << 30  # on disk while the store is away; 0 = never on disk
     broadcast_batch_size: Annotated[int, Field(ge=1, le=10_000)] = 100
     broadcast_batch_timeout_ms: NotNegative = 10.0

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from market_scraper.domain.onchain import Source
+
 PROGRAM = [sys.executable, "-m", "market_scraper"]
 PATIENCE_S = 60  # of a machine that is busy with other tests
 STOP_S = 10.0  # the promise
@@ -21,6 +23,7 @@ NOWHERE = {
     "HYPERLIQUID__API_URL": "http://127.0.0.1:1",
     "HYPERLIQUID__WS_URL": "ws://127.0.0.1:1/ws",
     "HYPERLIQUID__LEADERBOARD_URL": "http://127.0.0.1:1/Mainnet/leaderboard",
+    **{f"ONCHAIN__{source.name}_URL": "http://127.0.0.1:1" for source in Source},
 }
 
 
@@ -80,7 +83,7 @@ def test_without_the_venue_the_server_serves_and_health_says_what_is_missing(tmp
 
 @pytest.mark.parametrize(
     ("variable", "value"),
-    [("MONGO__URL", "mongodb://u:hunter2@h"), ("REDIS__URL", "redis://u:hunter2@h"), ("API_PORT", "x")],
+    [("MONGO__URL", "mongodb://u:1/hunter2@h"), ("REDIS__URL", "redis://u:1/hunter2@h"), ("API_PORT", "x")],
 )
 def test_a_server_that_cannot_do_what_is_set_says_so_and_does_not_start(
     variable: str, value: str, tmp_path: Path

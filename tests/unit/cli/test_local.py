@@ -11,6 +11,7 @@ import pytest
 from market_scraper.cli import checkup
 from market_scraper.config import Settings
 from market_scraper.domain.market import Candle
+from market_scraper.domain.onchain import Source
 from market_scraper.domain.positions import TapeGap, TapeMark
 from market_scraper.domain.values import Interval, Symbol
 from market_scraper.ports.stores import CandleRow, Row, TapeMarkRow
@@ -64,10 +65,17 @@ def test_gaps_is_0_without_missing_candles_and_1_without_a_store(
 
 
 def settings(folder: Path, **more: object) -> Settings:
-    """Of a machine on which nothing listens where the venue should be."""
+    """Of a machine on which nothing listens where the upstreams should be."""
     nowhere = "http://127.0.0.1:1"
+    onchain = {f"{source.value}_url": nowhere for source in Source}
     venue = {"api_url": nowhere, "leaderboard_url": nowhere, "ws_url": "ws://127.0.0.1:1"}
-    raw = {"api_port": 0, "hyperliquid": venue, "storage": {"path": str(folder / "s.db")}, **more}
+    raw = {
+        "api_port": 0,
+        "hyperliquid": venue,
+        "onchain": onchain,
+        "storage": {"path": str(folder / "s.db")},
+        **more,
+    }
     return Settings.model_validate(raw)
 
 
@@ -95,10 +103,10 @@ def test_doctor_tells_a_broken_store_a_missing_backend_and_a_taken_port(tmp_path
         answering.join()
     assert {it.check for it in found if not it.ok} == {"port", "store"}
 
-    missing = settings(tmp_path, redis={"url": "redis://user:hunter2@host"})
+    missing = settings(tmp_path, redis={"url": "redis://user:hunter2@127.0.0.1:1"})
     bus = next(it for it in asyncio.run(checkup.examine(missing, upstreams=False)) if it.check == "bus")
     assert not bus.ok
-    assert "REDIS__URL" in bus.detail
+    assert bus.detail.startswith("cannot reach Redis at 127.0.0.1:1")
     assert "hunter2" not in bus.detail
 
 
@@ -106,5 +114,13 @@ def test_doctor_says_which_upstream_cannot_be_reached(tmp_path: Path, monkeypatc
     monkeypatch.setattr(checkup, "SOCKET_OPEN_S", 0.2)
     found = asyncio.run(checkup.examine(settings(tmp_path), upstreams=True))
     unwell = {it.check: it.detail for it in found if not it.ok}
-    assert set(unwell) == {"hyperliquid markets", "hyperliquid candles", "leaderboard", "hyperliquid trades"}
-    assert all("onnect" in detail or "cannot reach" in detail for detail in unwell.values())
+    venue = {"hyperliquid markets", "hyperliquid candles", "leaderboard", "hyperliquid trades"}
+    assert set(unwell) == venue | {source.value for source in Source} | {"internet"}
+    assert unwell["internet"].startswith("none of the upstreams can be reached")
+    assert all(detail.startswith("cannot reach") for check, detail in unwell.items() if check != "internet")
+    assert all(detail.count("cannot reach") == 1 for detail in unwell.values() if "internet" not in detail)
+
+
+def test_doctor_leaves_the_venue_out_when_nothing_is_collected_from_it(tmp_path: Path) -> None:
+    found = asyncio.run(checkup.examine(settings(tmp_path, hyperliquid={"enabled": False}), upstreams=True))
+    assert {it.check for it in found if not it.ok} == {source.value for source in Source} | {"internet"}

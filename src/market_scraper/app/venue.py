@@ -1,0 +1,180 @@
+"""The Hyperliquid half of the `collect` role."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+
+from market_scraper.api.connector_names import VENUE_CONNECTORS
+from market_scraper.app.processing import stored_ratings
+from market_scraper.collectors.candles import CandlesCollector
+from market_scraper.collectors.leaderboard import LeaderboardCollector
+from market_scraper.collectors.markets import Listing, MarketsCollector
+from market_scraper.collectors.positions import PositionsCollector
+from market_scraper.collectors.stand_by import StandBy
+from market_scraper.config import Settings
+from market_scraper.connectors.hyperliquid import (
+    HttpTimeouts,
+    HyperliquidHttp,
+    HyperliquidSockets,
+    MarketTable,
+    Timing,
+)
+from market_scraper.ports.bus import Bus
+from market_scraper.ports.clock import Clock
+from market_scraper.ports.lease import Lease
+from market_scraper.ports.stores import Store
+from market_scraper.runtime import timeouts
+from market_scraper.runtime.clock import real_timeout
+from market_scraper.runtime.health import Reporter, Reports
+from market_scraper.runtime.supervisor import Supervisor
+
+SOCKET_MOST_S = 10_500.0
+"""A safety net just before the venue's 3 hours: the tape's sockets are renewed sooner, in turns, by their collector."""
+
+STAND_BY = "stand_by"
+
+TAKE_OVER_S = 10.0
+"""Real seconds within which a stand-by has taken over from a collector that died (the promise)."""
+
+ALLOWED_AGE_S = {"hyperliquid": 90.0, "candles": 90.0, "positions": 30.0}
+"""Venue seconds within which a connector's last success must lie; the leaderboard's follows its schedule."""
+
+
+@dataclass(frozen=True)
+class VenueLinks:
+    """What this process has open to the venue, whether it collects or stands by."""
+
+    http: HyperliquidHttp
+    sockets: HyperliquidSockets
+    listing: Listing
+    stand_by: StandBy | None = None  # where another process may be the one that collects
+
+
+@asynccontextmanager
+async def venue_links(
+    settings: Settings, reports: Reports, bus: Bus, clock: Clock, *, is_shared: bool
+) -> AsyncIterator[VenueLinks]:
+    """Open them. `is_shared`: while another process collects, this one hears the tape too."""
+    venue = settings.hyperliquid
+    rules = settings.positions.rules()
+    table = MarketTable(venue.symbols)
+    listing = Listing(venue.symbols)
+    sockets = HyperliquidSockets(
+        venue.ws_url,
+        clock=clock,
+        table=table,
+        handshake_s=timeouts.SOCKET_OPEN_S,
+        timing=Timing(max_age_s=SOCKET_MOST_S),
+        user_slots=max(1, rules.user_slots),
+    )
+    async with venue_http(settings, table, clock) as http, AsyncExitStack() as stack:
+        if not is_shared:
+            yield VenueLinks(http, sockets, listing)
+            return
+        stand_by = StandBy(
+            http=http,
+            sockets=sockets,
+            bus=bus,
+            clock=clock,
+            reporter=reports.reporter(STAND_BY, "tape", local=True),
+            listing=listing,
+            rules=rules,
+        )
+        supervised = Supervisor(clock, stop_s=timeouts.STOP_S / 4)
+        supervised.add(STAND_BY, stand_by.run)
+        await stack.enter_async_context(supervised)
+        supervised.start_all()
+        yield VenueLinks(http, sockets, listing, stand_by)
+
+
+@asynccontextmanager
+async def sharing_budget(
+    links: VenueLinks, lease: Lease, store: Store, clock: Clock, *, speed: float
+) -> AsyncIterator[None]:
+    """Count what the last collector has spent of the venue's budget, and keep telling the next one what we spend.
+
+    Collect inside: leaving says that nothing more is sent.
+    """
+    marks = (await store.positions.marks()).values()
+    links.http.take_up_spending(
+        lease.left,
+        venue_now_ms=clock.now_ms(),
+        active_ms=max((mark.watermark_ms for mark in marks), default=None),
+        usual_ms=round(TAKE_OVER_S * speed * 1000),
+    )
+    lease.leave(lambda: links.http.tell_spending(clock.now_ms()))
+    try:
+        yield
+    finally:
+        lease.leave(lambda: links.http.tell_spending(clock.now_ms(), ended=True))
+
+
+@dataclass(frozen=True)
+class VenueParts:
+    """The venue's connectors, as others deal with them."""
+
+    reporters: Mapping[str, Reporter]
+    refresh_leaderboard: Callable[[], None]
+    distrust: Callable[[int], None]  # take every position as unsure since then
+
+
+async def add_venue(
+    links: VenueLinks,
+    connectors: Supervisor,
+    reports: Reports,
+    settings: Settings,
+    store: Store,
+    bus: Bus,
+    clock: Clock,
+) -> VenueParts:
+    """Make the connectors known; `Connectors.start_chosen` starts them."""
+    http, sockets, listing = links.http, links.sockets, links.listing
+    rules = settings.positions.rules()
+    refresh = settings.scheduler.tasks.leaderboard_refresh
+    ages = {**ALLOWED_AGE_S, "leaderboard": 2 * refresh.interval_seconds + 600.0}
+    reporters = {name: reports.reporter(name, "connector", allowed_age_s=ages[name]) for name in VENUE_CONNECTORS}
+    leaderboard = LeaderboardCollector(http=http, bus=bus, clock=clock, reporter=reporters["leaderboard"])
+    positions = PositionsCollector(
+        http=http,
+        sockets=sockets,
+        bus=bus,
+        store=store.positions,
+        clock=clock,
+        reporter=reporters["positions"],
+        listing=listing,
+        rules=rules,
+        stand_by=links.stand_by,
+        ratings=partial(stored_ratings, settings, store),
+    )
+    runs: dict[str, Callable[[], Awaitable[None]]] = {
+        "hyperliquid": MarketsCollector(
+            http=http, bus=bus, clock=clock, reporter=reporters["hyperliquid"], listing=listing
+        ).run,
+        "leaderboard": leaderboard.run,
+        "candles": CandlesCollector(
+            http=http,
+            sockets=sockets,
+            bus=bus,
+            store=store.candles,
+            clock=clock,
+            reporter=reporters["candles"],
+            listing=listing,
+        ).run,
+        "positions": positions.run,
+    }
+    for name in VENUE_CONNECTORS:
+        connectors.add(name, runs[name])
+    return VenueParts(reporters, leaderboard.refresh, positions.distrust)
+
+
+def venue_http(settings: Settings, table: MarketTable, clock: Clock) -> HyperliquidHttp:
+    return HyperliquidHttp(
+        settings.hyperliquid.api_url,
+        settings.hyperliquid.leaderboard_url,
+        clock=clock,
+        deadline=real_timeout,
+        timeouts=HttpTimeouts(request_s=timeouts.HTTP_S, leaderboard_s=timeouts.LEADERBOARD_HTTP_S),
+        table=table,
+        accounts_weight_per_minute=settings.positions.rules().rest_weight_per_minute,
+    )
