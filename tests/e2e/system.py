@@ -15,6 +15,8 @@ from typing import Any
 import httpx2
 from websockets.asyncio.client import connect
 
+from market_scraper.domain.onchain import Source
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 READY_S = 30.0
 STOP_S = 15.0
@@ -123,6 +125,7 @@ async def running(
     name: str,
     env: dict[str, str] | None = None,
     by: Sequence[str] = (sys.executable, "-m"),
+    ready_s: float = READY_S,
 ) -> AsyncIterator[Process]:
     """Start `python -m ARGUMENTS` with `--json` and wait for its line that says it is ready.
 
@@ -141,7 +144,7 @@ async def running(
         )
     assert process.stdout is not None
     try:
-        line = await asyncio.wait_for(process.stdout.readline(), READY_S)
+        line = await asyncio.wait_for(process.stdout.readline(), ready_s)
         assert line, f"{name} ended before it was ready: {log.read_text()[-3000:]}"
         yield Process(process, json.loads(line), log)
     finally:
@@ -186,11 +189,13 @@ async def demo(
 
 
 def upstreams(base: str) -> dict[str, str]:
-    """Settings that make `base` the venue."""
+    """Settings that make `base` the venue and all on-chain hosts."""
     return {
         "HYPERLIQUID__API_URL": base,
         "HYPERLIQUID__WS_URL": base.replace("http", "ws") + "/ws",
         "HYPERLIQUID__LEADERBOARD_URL": f"{base}/Mainnet/leaderboard",
+        **{f"ONCHAIN__{source.name}_URL": base for source in Source},
+        "ONCHAIN__HISTORY_DAYS": "100",  # a whole past is 350,000 readings
     }
 
 

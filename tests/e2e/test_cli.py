@@ -10,6 +10,9 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from market_scraper.api.connector_names import CONNECTORS
+from market_scraper.domain.onchain import Source
+from tests.e2e.prepared import Prepared, prepared
 from tests.e2e.system import Finished, Process, Witness, command, paper_venue, server, upstreams, venue_clock
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -17,9 +20,11 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 SPEED = 6.0
 PATIENCE_S = 60.0
 NOBODY = "0x" + "0" * 39 + "1"
-UPSTREAMS = {"hyperliquid markets", "hyperliquid candles", "leaderboard", "hyperliquid trades"}
+UPSTREAMS = {
+    *("hyperliquid markets", "hyperliquid candles", "leaderboard", "hyperliquid trades"),
+    *(source.value for source in Source),
+}
 UNRANKED = "0x" + "0" * 39 + "2"
-CONNECTORS = {"hyperliquid", "leaderboard", "candles", "positions"}
 
 
 @dataclass
@@ -29,17 +34,18 @@ class System:
     venue: Process
     program: Process
     store: Path
+    commands: Prepared
     ill: asyncio.Task[Finished] | None = None  # a doctor who finds no upstream
 
     async def run(self, *words: str, **env: str) -> Finished:
         """Run a command that asks the server, with `--json`."""
-        done = await command(*words, "--json", env=self.where | env)
+        done = await self.commands.command(*words, "--json", env=self.where | env)
         assert "Traceback" not in done.error
         return done
 
     async def text(self, *words: str) -> Finished:
         """Run it as people do, with its output piped."""
-        done = await command(*words, env=self.where | {"FORCE_COLOR": "1"})  # as some CI machines set it
+        done = await self.commands.command(*words, env=self.where | {"FORCE_COLOR": "1"})  # as some CI machines set it
         assert "\x1b" not in done.out + done.error
         return done
 
@@ -66,19 +72,20 @@ async def system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Syst
     async with (
         paper_venue(folder, traders=60, speed=SPEED) as venue,
         server(folder, venue, FILTERS__MIN_SCORE="20", SIGNALS__EMIT_INTERVAL_SECONDS="10") as program,
+        prepared(folder) as commands,
     ):
-        running = System(venue, program, folder / "store.db")
+        running = System(venue, program, folder / "store.db", commands)
         # It waits long for what does not answer: let that be meanwhile.
         nowhere = running.where | upstreams("http://127.0.0.1:1") | {"API_PORT": "0"}
         running.ill = asyncio.create_task(command("doctor", "--upstreams", "--json", env=nowhere))
-        assert (await running.run("signals", "tail", "--count", "1")).code == 0
+        assert (await command("signals", "tail", "--count", "1", "--json", env=running.where)).code == 0
         yield running
         await running.ill
 
 
 async def test_collectors_are_listed_stopped_and_started(system: System) -> None:
     listed, as_text = await asyncio.gather(system.run("collectors", "status"), system.text("collectors", "status"))
-    assert {each["name"] for each in listed.data} == CONNECTORS
+    assert {each["name"] for each in listed.data} == set(CONNECTORS)
     assert listed.code == int(any(each["status"] == "failing" for each in listed.data))
     assert all(name in as_text.out for name in CONNECTORS)
     stopped = await system.run("collectors", "stop", "leaderboard", "candles")
@@ -197,7 +204,7 @@ async def test_doctor_asks_the_upstreams_itself_when_no_server_runs(system: Syst
     assert system.ill is not None
     ill = await system.ill
     assert ill.code == 1
-    assert {each["check"] for each in ill.data if not each["ok"]} == UPSTREAMS
+    assert {each["check"] for each in ill.data if not each["ok"]} == UPSTREAMS | {"internet"}
 
 
 async def test_gaps_reads_the_store_of_a_running_server(system: System) -> None:
@@ -233,10 +240,10 @@ async def test_health_says_how_each_component_is(system: System) -> None:
         assert time.monotonic() < deadline
     as_text, listed = await asyncio.gather(system.text("health"), system.run("collectors", "status"))
     assert listed.code == 0
-    assert {each["name"] for each in listed.data if each["status"] == "running"} == CONNECTORS - {"candles"}
+    assert {each["name"] for each in listed.data if each["status"] == "running"} == set(CONNECTORS) - {"candles"}
     assert as_json.code == as_text.code == 0
     assert as_json.data["status"] == "healthy"
-    assert set(as_json.data["components"]) >= CONNECTORS | {"store", "bus", "signals", "scoring", "persister"}
+    assert set(as_json.data["components"]) >= {*CONNECTORS} | {"store", "bus", "signals", "scoring", "persister"}
     assert as_text.out.startswith("healthy")
     nowhere = await command("health", "--json", "--url", "127.0.0.1:1")
     assert nowhere.code == 1

@@ -1,4 +1,4 @@
-"""README's first command keeps its promises: an address, ready, a signal, and an end that leaves nothing behind."""
+"""README's first command keeps its promises: an address, ready, a signal, Bitcoin, and an end that leaves nothing."""
 
 import asyncio
 import os
@@ -6,6 +6,7 @@ import shutil
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import httpx2
 
@@ -42,13 +43,21 @@ async def test_the_first_command_is_ready_signals_and_ends_with_ctrl_c_leaving_n
             assert time.monotonic() - begun_s < READY_S
             await asyncio.sleep(0.05)
 
-        first = await program.says(SIGNAL_S - (time.monotonic() - begun_s))
-        assert first["event"] == "first_signal"
-        assert first["data"]["state"] == "live"
+        said: dict[str, Any] = {}
+        while len(said) < 2:  # in whatever order they come
+            line = await program.says(SIGNAL_S - (time.monotonic() - begun_s))
+            said[line["event"]] = line["data"]
+        assert set(said) == {"first_signal", "onchain"}
+        first = said["first_signal"]
+        assert first["state"] == "live"
         current = (await http.get("/api/v1/signals/current")).json()
         assert current["state"] == "live"
-        assert current["timestamp"] >= first["data"]["timestamp"]
-        assert (await http.get(f"/api/v1/signals/{first['data']['id']}/explain")).status_code == 200
+        assert current["timestamp"] >= first["timestamp"]
+        assert (await http.get(f"/api/v1/signals/{first['id']}/explain")).status_code == 200
+
+        assert 0 <= said["onchain"]["fear_greed"]["value"] <= 100
+        assert said["onchain"]["cbbi_confidence"]["state"] in ("final", "provisional")
+        assert (await http.get("/api/v1/onchain/btc/summary")).status_code == 200
 
         offspring = [os.pidfd_open(pid) for pid in children(program.process.pid)]
         assert offspring

@@ -26,7 +26,8 @@ from tests.e2e.system import Process, demo
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-EXAMPLES = 8  # of each route, valid and invalid ones each; the answers' shapes are held to more in tests/unit/api
+EXAMPLES = 4  # of each route, valid and invalid ones each; the answers' shapes are held to more in tests/unit/api
+MANY = 20
 SIGNAL_S = 60.0
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 NOBODY = "0x" + "0" * 39 + "1"
@@ -39,7 +40,10 @@ async def program(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pro
         yield running
 
 
-async def test_nothing_that_a_client_sends_gets_a_500_and_every_error_has_a_documented_code(program: Process) -> None:
+@pytest.mark.parametrize("examples", [EXAMPLES, pytest.param(MANY, marks=pytest.mark.proof)])
+async def test_nothing_that_a_client_sends_gets_a_500_and_every_error_has_a_documented_code(
+    program: Process, examples: int
+) -> None:
     with requests.Session() as session:
         session.trust_env = False  # no proxy between us and our own machine
         document = session.get(f"{program.url}/openapi.json").json()
@@ -58,9 +62,9 @@ async def test_nothing_that_a_client_sends_gets_a_500_and_every_error_has_a_docu
                 if answer.status_code >= 400 and answer.status_code != 405:
                     assert answer.json()["code"] in documented[answer.status_code], answer.json()
 
-            _try(operation.as_strategy(generation_mode=GenerationMode.POSITIVE), ask)
+            _try(operation.as_strategy(generation_mode=GenerationMode.POSITIVE), ask, examples)
             with suppress(Unsatisfiable):  # not every route can be asked wrongly
-                _try(operation.as_strategy(generation_mode=GenerationMode.NEGATIVE), ask)
+                _try(operation.as_strategy(generation_mode=GenerationMode.NEGATIVE), ask, examples)
         # Else it was the door alone that was tried.
         assert seen[200] > 60
         assert {400, 404, 422} <= set(seen)
@@ -82,6 +86,10 @@ async def test_nothing_that_a_client_sends_gets_a_500_and_every_error_has_a_docu
         ("GET /api/v1/signals/current?symbol=TEA", 404, "unknown_symbol"),
         ("GET /api/v1/connectors/tea", 404, "unknown_connector"),
         ("GET /api/v1/signals/current?as_of=2020-01-01T00:00:00Z", 404, "no_history"),
+        ("GET /api/v1/cbbi/components/tea", 404, "unknown_component"),
+        ("GET /api/v1/onchain/btc/history/tea", 404, "unknown_metric"),
+        ("GET /api/v1/onchain/btc/summary?as_of=2008-01-01T00:00:00Z", 404, "no_history"),
+        ("GET /api/v1/onchain/btc/summary?as_of=2999-01-01T00:00:00Z", 422, "bad_parameter"),
         ("GET /api/v1/tea", 404, "not_found"),
         ("DELETE /api/v1/markets", 405, "method_not_allowed"),
         ("GET /api/v1/signals/current?as_of=2999-01-01T00:00:00Z", 422, "bad_parameter"),
@@ -108,11 +116,13 @@ async def test_a_foreign_page_may_not_write(program: Process) -> None:
             assert (answer.status_code, answer.json()["code"]) == (403, "write_forbidden")
 
 
-def _try(cases: SearchStrategy[schemathesis.Case[Any]], ask: Callable[[schemathesis.Case[Any]], None]) -> None:
+def _try(
+    cases: SearchStrategy[schemathesis.Case[Any]], ask: Callable[[schemathesis.Case[Any]], None], examples: int
+) -> None:
     """Ask some of these; the same ones in every run."""
     given(cases)(
         settings(
-            max_examples=EXAMPLES,
+            max_examples=examples,
             deadline=None,
             derandomize=True,
             database=None,
@@ -132,7 +142,9 @@ def _known(session: requests.Session, program: Process) -> dict[str, list[str]]:
         "address": [trader["address"] for trader in traders],
         "signal_id": [signal["id"] for signal in signals],
         "symbol": ["BTC", "btc"],
-        "name": ["leaderboard", "candles", "trader_ws"],
+        "name": ["leaderboard", "candles", "trader_ws", "cbbi", "puell", "2YMA"],
+        "metric": ["mvrv", "netflow", "cbbi.PiCycle", "age.1d_to_1w"],
+        "day": ["2026-01-01"],
         "as_of": [signal["known_at"] for signal in signals],
     }
 

@@ -2,16 +2,16 @@
 
 import asyncio
 import json
-import socket
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import httpx2
 
+from market_scraper.api.connector_names import ONCHAIN_CONNECTORS
+from tests.e2e.gate import Gate, tar_pit
 from tests.e2e.system import Process, Witness, command, paper_venue, server, to_ms, upstreams, venue_clock
 
 SPEED = 20.0
@@ -19,48 +19,6 @@ END_S = 10.0  # the promise
 PATIENCE_S = 40.0
 SOURCES = {"hyperliquid": 1, "hyperliquid_ws": 1, "leaderboard": 1}
 UPSTREAM_FED = ("hyperliquid", "leaderboard", "positions")  # candles take longer: they have a long past
-
-
-class Gate:
-    """A port on which nobody listens, until it is opened to lead to a venue."""
-
-    def __init__(self) -> None:
-        self._socket = socket.socket()
-        self._socket.bind(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
-
-    @asynccontextmanager
-    async def opened(self, to: str) -> AsyncIterator[None]:
-        """Lead to that address while in the block."""
-        host, port = to.removeprefix("http://").split(":")
-
-        async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            there, back = await asyncio.open_connection(host, int(port))
-            await asyncio.gather(_copy(reader, back), _copy(there, writer))
-
-        listener = await asyncio.start_server(pass_on, sock=self._socket)
-        try:
-            yield
-        finally:
-            listener.close()
-
-
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    try:
-        while data := await reader.read(65_536):
-            writer.write(data)
-            await writer.drain()
-    except ConnectionError:
-        pass  # one side left; the other is told below
-    finally:
-        writer.close()
-
-
-@contextmanager
-def tar_pit() -> Iterator[str]:
-    """An address that takes connections and never says a word."""
-    with socket.create_server(("127.0.0.1", 0), backlog=100) as listener:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
 def log_lines(program: Process) -> list[dict[str, Any]]:
@@ -128,7 +86,9 @@ async def test_without_its_venue_it_serves_says_what_is_missing_and_recovers_whe
         assert "hyperliquid: ConnectError" in as_text.out
 
         assert said(program, "source_down") == SOURCES
-        assert {line["event"] for line in log_lines(program)} == {"serving", "source_down"}
+        down = Counter(line["component"] for line in log_lines(program) if line["event"] == "component_down")
+        assert down == dict.fromkeys(ONCHAIN_CONNECTORS, 1)
+        assert {line["event"] for line in log_lines(program)} == {"serving", "source_down", "component_down"}
 
         async with gate.opened(venue.url), Witness(venue, program) as witness:
             await until(http, lambda parts: all(parts[name]["status"] == "healthy" for name in UPSTREAM_FED))
