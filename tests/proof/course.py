@@ -4,9 +4,11 @@ import asyncio
 import json
 import random
 import signal
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +16,17 @@ import httpx2
 import msgspec
 
 from tests.e2e.system import Process, running, server, to_ms
-from tests.proof.observer import Change, Look, Observer, is_exact, is_nearly_sure
+from tests.proof.observer import LOTS, Change, Look, Observer, Shown, is_exact, is_nearly_sure
 from tests.proof.plan import GAP_S, Event, Plan
 from tests.proof.scale import SPEED
 
 COIN = "BTC"
-LOTS = 10**5  # in one BTC
+PATIENCE_S = 120.0  # real seconds
 CALM_LOOK_S, CLOSE_LOOK_S, CLOSE_FOR_S = 5.0, 1.0, 120.0
 SUSPEND_S = 20.0
+COUNTED_S = 2.0
+"""The doubt told at a gap's end is that of the one look that begins so long after the server has told the gap: by then
+it has asked how many prints it missed, and nobody is exact again (decision 8)."""
 EVERYONE = {"FILTERS__MIN_SCORE": "-1000", "FILTERS__MAX_COUNT": "100000", "FILTERS__MIN_ACCOUNT_VALUE": "0"}
 """Everyone is tracked, so that five requests show everybody's position."""
 
@@ -44,14 +49,25 @@ class Holder:
     prints_per_s: float
 
 
+@dataclass(frozen=True)
+class Forecast:
+    """The doubt that was told of one trader at a gap's end, and whether the size had changed."""
+
+    trader: str
+    doubt: float
+    changed: bool
+
+
 @dataclass
 class Gap:
-    """One stretch that nobody heard, as the server tells it, and the first look after it."""
+    """One stretch that nobody heard, as the server tells it, and the look of `COUNTED_S` after that."""
 
     since_ms: int
     until_ms: int
-    doubts: list[tuple[float, bool]] = field(default_factory=list)  # told, and whether the size had changed
+    doubts: list[Forecast] = field(default_factory=list)
     holders: list[Holder] = field(default_factory=list)
+    told_ms: int = 0  # when the server heard the tape again, and told the gap
+    looked: bool = False  # its doubts were read
 
 
 @dataclass
@@ -69,6 +85,7 @@ class Record:
 
     samples: list[Sample] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
+    changed: list[set[str]] = field(default_factory=list)  # whose size truly changed, in each `GAP_S` of the run
     exact_in_gap: list[str] = field(default_factory=list)
     found: dict[tuple[str, int], Found] = field(default_factory=dict)
     delisted_exact: int = 0  # looks at the delisted coin, a minute and a half later, that showed anything exact
@@ -85,12 +102,12 @@ class Record:
 
 
 @asynccontextmanager
-async def venue_of(folder: Path, plan: Plan) -> AsyncIterator[Process]:
+async def venue_of(folder: Path, plan: Plan, *, speed: float = SPEED) -> AsyncIterator[Process]:
     """The paper venue of a plan."""
     options = {
         "traders": plan.traders,
         "prints_per_s": plan.prints_per_s,
-        "speed": SPEED,
+        "speed": speed,
         "seed": plan.seed,
         "symbols": plan.coins,
         "history_days": 3,
@@ -114,7 +131,9 @@ async def system(folder: Path, plan: Plan, **settings: str) -> AsyncIterator[Obs
 async def track_everyone(observer: Observer) -> None:
     """Sub-accounts stand on no leaderboard: have them tracked by hand, so that lists show them."""
     look = await observer.look(COIN)
+    deadline = time.monotonic() + PATIENCE_S
     while not look.shown:
+        assert time.monotonic() < deadline, "nobody is tracked: no leaderboard was rated"
         await asyncio.sleep(0.1)
         look = await observer.look(COIN)
     people = json.loads(await observer.get(f"{observer.venue.url}/_truth/traders"))["traders"]
@@ -125,11 +144,27 @@ async def track_everyone(observer: Observer) -> None:
                 answer.raise_for_status()
 
 
-class Course:
-    """One run of a plan."""
+def forecasts(
+    gap: Gap, shown: Mapping[str, Shown], before: Mapping[str, float], after: Mapping[str, float]
+) -> list[Forecast]:
+    """Everybody of whom a doubt was told because of this gap, and whether his true size at its end is another one.
 
-    def __init__(self, observer: Observer, plan: Plan) -> None:
+    `before`, `after`: the truth at the gap's beginning and at its end, flat ones left out.
+    """
+    return [
+        Forecast(trader, said.doubt, before.get(trader, 0.0) != after.get(trader, 0.0))
+        for trader, said in shown.items()
+        if said.state == "unsure" and said.because == "gap" and said.doubt is not None and said.since is not None
+        if to_ms(said.since) == gap.since_ms
+    ]
+
+
+class Course:
+    """One run of a plan; `collector` is the process that collects, where that is not the one that answers."""
+
+    def __init__(self, observer: Observer, plan: Plan, collector: Process | None = None) -> None:
         self.observer = observer
+        self.collector = observer.server if collector is None else collector
         self.plan = plan
         self.record = Record()
         self._start_ms = 0
@@ -157,10 +192,12 @@ class Course:
             now_ms = observer.now_ms()
             pause_s = CLOSE_LOOK_S if now_ms < self._close_until_ms else CALM_LOOK_S
             next_s = min(at_s + pause_s, events[0].at_s if events else self.plan.seconds)
-            await observer.until(self._start_ms + next_s * 1000)
+            due_ms = [gap.told_ms + COUNTED_S * 1000 for gap in record.gaps if not gap.looked]
+            await observer.until(min([self._start_ms + next_s * 1000, *due_ms]))
         await self._see_the_rest()
         await self._look_through_histories()
         await self._see_the_busiest()
+        await self._see_who_changed()
         record.last_stats = await observer.stats()
         return record
 
@@ -177,16 +214,16 @@ class Course:
                 await self._change_somebody()
             case "suspend":
                 self._close_until_ms = now_ms + round((SUSPEND_S + CLOSE_FOR_S) * 1000)
-                self.observer.server.process.send_signal(signal.SIGSTOP)
+                self.collector.process.send_signal(signal.SIGSTOP)
                 await self.observer.until(now_ms + SUSPEND_S * 1000)
-                self.observer.server.process.send_signal(signal.SIGCONT)
+                self.collector.process.send_signal(signal.SIGCONT)
             case kind:
-                if kind == "gap":
-                    self._ordered_gap_ms = now_ms
-                    self._close_until_ms = now_ms + round((GAP_S + CLOSE_FOR_S) * 1000)
                 if kind == "delist":
                     self._delisted_ms = now_ms
-                await self.observer.order(event.fault)
+                at_ms = await self.observer.order(event.fault)
+                if kind == "gap":
+                    self._ordered_gap_ms = at_ms
+                    self._close_until_ms = at_ms + round((GAP_S + CLOSE_FOR_S) * 1000)
 
     async def _change_somebody(self) -> None:
         """Halve an exact position of somebody without a print."""
@@ -213,13 +250,14 @@ class Course:
         ordered_ms = self._ordered_gap_ms
         if ordered_ms is not None and look.asked_ms >= ordered_ms + 5_000:
             self.record.exact_in_gap += [
-                f"{trader} as of {shown.as_of}"
+                f"{trader} as of {to_ms(shown.as_of) - ordered_ms} ms, asked at {look.asked_ms - ordered_ms} ms"
                 for trader, shown in look.shown.items()
-                if is_exact(shown) and shown.as_of and to_ms(shown.as_of) < ordered_ms + GAP_S * 1000
+                if is_exact(shown) and shown.as_of and self._is_unheard(look.asked_ms, to_ms(shown.as_of), ordered_ms)
             ]
         for gap in self.record.gaps:
-            if not gap.doubts:
-                await self._first_look_after(gap, look)
+            if not gap.looked and look.asked_ms >= gap.told_ms + COUNTED_S * 1000:
+                gap.looked = True
+                await self._look_after(gap, look)
         for change in self.observer.changes:
             key = change.user, change.at_ms
             if change.coin == COIN and change.cause == "settlement" and key not in self.record.found:
@@ -231,24 +269,37 @@ class Course:
             if found.found_ms is None and shown is not None and shown.because == "drift":
                 found.found_ms, found.by = look.asked_ms, "shown unsure"
 
-    async def _first_look_after(self, gap: Gap, look: Look) -> None:
-        for trader, shown in look.shown.items():
-            if shown.state != "unsure" or shown.because != "gap" or shown.doubt is None or shown.since is None:
-                continue
-            if to_ms(shown.since) == gap.since_ms:
-                true = look.true.get(trader, 0.0)
-                gap.doubts.append((shown.doubt, shown.size != true))
-        if gap.doubts:
-            writes = await self._writes()
-            run_s = (look.asked_ms - self._start_ms) / 1000
-            gap.holders = [
-                Holder(
-                    known=0.0 if (said := look.shown.get(trader)) is None else abs(said.size or 0.0),
-                    true=abs(look.newest_true.get(trader, 0.0)),
-                    prints_per_s=count / run_s,
-                )
-                for trader, count in writes.items()
-            ]
+    def _is_unheard(self, asked_ms: int, as_of_ms: int, ordered_ms: int) -> bool:
+        """Whether nobody can know a position as of then: the outage lasts, or its prints were in no replay after it.
+
+        Where few trade, a replay may reach back to before the outage: then nothing was missed, and there is no gap.
+        """
+        if asked_ms < ordered_ms + GAP_S * 1000:
+            return True
+        return any(gap.since_ms < as_of_ms < gap.until_ms for gap in self.record.gaps)
+
+    async def _look_after(self, gap: Gap, look: Look) -> None:
+        before = await self.observer.truth(COIN, gap.since_ms)
+        gap.doubts = forecasts(gap, look.shown, before, await self.observer.truth(COIN, gap.until_ms))
+        writes = await self._writes()
+        run_s = (look.asked_ms - self._start_ms) / 1000
+        gap.holders = [
+            Holder(
+                known=0.0 if (said := look.shown.get(trader)) is None else abs(said.size or 0.0),
+                true=abs(look.newest_true.get(trader, 0.0)),
+                prints_per_s=count / run_s,
+            )
+            for trader, count in writes.items()
+        ]
+
+    async def _see_who_changed(self) -> None:
+        """The truth of the whole run in steps as long as a gap: how far apart are two of them, by chance alone?"""
+        step_ms = round(GAP_S * 1000)
+        moments = range(self._start_ms, self.observer.now_ms() - step_ms, step_ms)
+        sizes = [await self.observer.truth(COIN, at_ms) for at_ms in moments]
+        for before, after in pairwise(sizes):
+            everyone = before.keys() | after.keys()
+            self.record.changed.append({each for each in everyone if before.get(each) != after.get(each)})
 
     async def _writes(self) -> dict[str, int]:
         """How often each trader's position was written so far: hardly more than once a print."""
@@ -258,13 +309,14 @@ class Course:
 
     def _read_log(self) -> None:
         """The server tells each gap in its log."""
-        lines = self.observer.server.log.read_bytes()
+        lines = self.collector.log.read_bytes()
         for line in lines[self._log_read :].splitlines():
             if b'"tape_gap"' in line:
                 said = msgspec.json.decode(line)
                 if said["symbol"] == COIN:
                     until_ms = said["since_ms"] + round(said["seconds"] * 1000)
-                    self.record.gaps.append(Gap(said["since_ms"], until_ms))
+                    told_ms = self.observer.venue_ms(to_ms(said["timestamp"]))
+                    self.record.gaps.append(Gap(said["since_ms"], until_ms, told_ms=told_ms))
                     self._close_until_ms = max(self._close_until_ms, until_ms + round(CLOSE_FOR_S * 1000))
         self._log_read = len(lines)
 

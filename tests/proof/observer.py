@@ -3,7 +3,9 @@
 import asyncio
 import time
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import httpx2
@@ -15,6 +17,9 @@ WINDOW_MS = 2_000
 """`positions.join_window_ms`: an answer's true cut lies within this of its stamp."""
 
 PAGE = 500
+MINUTE_MS = 60_000
+BARS = 500
+LOTS = 10**5  # in one BTC
 
 
 class Shown(msgspec.Struct, frozen=True):
@@ -95,8 +100,8 @@ class Observer:
         self.server = server
         self.verdicts = Verdicts()
         self.changes: list[Change] = []
-        self._noticed: dict[tuple[str, str], int] = {}  # (coin, trader): since when it was last seen unsure
-        self._http = httpx2.AsyncClient(timeout=60.0)
+        self._noticed: dict[tuple[str, str], int] = {}  # (coin, trader): since when it was last seen to have drifted
+        self._http = httpx2.AsyncClient(timeout=150.0)
         self._origin_s, self._speed = float(venue.ready["origin"]), float(venue.ready["speed"])
 
     async def __aenter__(self) -> "Observer":
@@ -107,7 +112,11 @@ class Observer:
 
     def now_ms(self) -> int:
         """The venue's clock."""
-        return int((self._origin_s + (time.time() - self._origin_s) * self._speed) * 1000)
+        return self.venue_ms(time.time() * 1000)
+
+    def venue_ms(self, real_ms: float) -> int:
+        """What the venue's clock showed at a real moment, as logs have it."""
+        return int((self._origin_s + (real_ms / 1000 - self._origin_s) * self._speed) * 1000)
 
     async def until(self, venue_ms: float) -> None:
         """Wait until the venue's clock shows that."""
@@ -130,10 +139,12 @@ class Observer:
         detail: dict[str, Any] = said["detail"]
         return detail
 
-    async def order(self, *faults: dict[str, Any]) -> None:
-        """Have something happen at the venue."""
+    async def order(self, *faults: dict[str, Any]) -> int:
+        """Have something happen at the venue; gives the venue's own time of it."""
         answer = await self._http.post(f"{self.venue.url}/_control", json=list(faults))
         answer.raise_for_status()
+        at_ms: int = answer.json()["now_ms"]
+        return at_ms
 
     async def position(self, trader: str, coin: str) -> Shown | None:
         """What is served of one trader."""
@@ -147,15 +158,37 @@ class Observer:
     async def history(self, trader: str, coin: str) -> list[dict[str, Any]]:
         """The trader's facts in one coin, newest first."""
         url = f"{self.server.url}/api/v1/traders/{trader}/positions"
-        facts: list[dict[str, Any]] = msgspec.json.decode(await self.get(url, symbol=coin, hours=2, limit=500))[
-            "positions"
-        ]
+        answer = await self._http.get(url, params={"symbol": coin, "hours": 2, "limit": 500})
+        while answer.status_code == 503:  # the MongoDB test server looks through all facts, and is told to hurry
+            await asyncio.sleep(float(answer.headers["Retry-After"]))
+            answer = await self._http.get(url, params={"symbol": coin, "hours": 2, "limit": 500})
+        answer.raise_for_status()
+        facts: list[dict[str, Any]] = msgspec.json.decode(answer.content)["positions"]
         return facts
 
     async def truth(self, coin: str, at_ms: int) -> dict[str, float]:
         """Everybody's true size after all blocks up to then; flat ones are left out."""
         body = msgspec.json.decode(await self.get(f"{self.venue.url}/_truth", coin=coin, at_ms=at_ms))
         return {user: float(size) for user, size in body["sizes"].items()}
+
+    async def candles_are_whole(self, coin: str) -> bool:
+        """Whether the newest bars follow each other minute by minute up to now."""
+        url = f"{self.server.url}/api/v1/markets/{coin}/history"
+        bars = msgspec.json.decode(await self.get(url, timeframe="1m", limit=BARS))["candles"]
+        times = [to_ms(bar["t"]) for bar in bars]
+        if len(times) < BARS or times[-1] < self.now_ms() - 3 * MINUTE_MS:
+            return False
+        return {later - earlier for earlier, later in pairwise(times)} == {MINUTE_MS}
+
+    async def untrue(self, coin: str, facts: Iterable[tuple[str, int, int]]) -> list[str]:
+        """Which of these facts (trader, t in ms, lots of BTC's size) were not so at their own time."""
+        found = []
+        for trader, t_ms, lots in facts:
+            body = await self.get(f"{self.venue.url}/_truth", coin=coin, at_ms=t_ms, user=trader)
+            true = round(float(msgspec.json.decode(body)["sizes"].get(trader, 0.0)) * LOTS)
+            if lots != true:
+                found.append(f"{trader} at {t_ms}: {lots} lots, was {true}")
+        return found
 
     async def look(self, coin: str = "BTC", *, others: tuple[str, ...] = ()) -> Look:
         """See every tracked trader (and those `others`), compare what is exact with the truth at its own `as_of`."""
@@ -196,10 +229,18 @@ class Observer:
             true = await self.truth(look.coin, at_ms) if at_ms in moments else look.newest_true
             for trader, shown in some:
                 look.true[trader] = true.get(trader, 0.0)
-                if shown.state == "unsure" and shown.since is not None:
-                    self._noticed[look.coin, trader] = to_ms(shown.since)
-                if shown.state == "exact":
-                    self._judge(look.coin, trader, shown, at_ms, true.get(trader, 0.0), changed.get(trader, []))
+                self.hear(look.coin, trader, shown, at_ms, true.get(trader, 0.0), changed.get(trader, []))
+
+    def hear(self, coin: str, trader: str, shown: Shown, at_ms: int, true: float, changed: list[int]) -> None:
+        """Compare one position as served at `at_ms` with the `true` size; `changed`: when it changed off the tape.
+
+        Such a change ends to count with the audit that finds it, which shows as drift, or with a base of its own after
+        it. Who is unsure for another reason, as everybody is while the tape stands still, has not been audited.
+        """
+        if shown.state == "unsure" and shown.because == "drift" and shown.since is not None:
+            self._noticed[coin, trader] = to_ms(shown.since)
+        if shown.state == "exact":
+            self._judge(coin, trader, shown, at_ms, true, changed)
 
     def _judge(self, coin: str, trader: str, shown: Shown, at_ms: int, true: float, changed: list[int]) -> None:
         confirmed_ms = 0 if shown.confirmed_at is None else to_ms(shown.confirmed_at)

@@ -39,10 +39,10 @@ def report(plan: Plan, verdicts: Verdicts, record: Record) -> str:
         took = "not found" if found.found_ms is None else f"{(found.found_ms - found.change.at_ms) / 1000:.0f} s"
         at_s = (found.change.at_ms - record.started_ms) / 1000
         lines.append(f"off the tape at {at_s:.0f} s: found after {took} {found.by}")
-    lines.append("doubt told / share changed (count, standard errors off)")
+    lines.append("doubt told / share changed (count, standard errors off; knowing that people change together)")
     lines += [
-        f"  {decile.told:.4f} / {decile.changed:.4f}  ({decile.count}, {decile.off:+.1f})"
-        for decile in figures.deciles([doubt for gap in record.gaps for doubt in gap.doubts])
+        f"  {decile.told:.4f} / {decile.changed:.4f}  ({decile.count}, {decile.off:+.1f}; {decile.off_together:+.1f})"
+        for decile in figures.deciles(record.gaps, record.changed)
     ]
     return "\n".join(lines)
 
@@ -52,9 +52,12 @@ def _of_gap(gap: Gap, record: Record) -> str:
     took_s = figures.seconds_to(0.9, record.samples, gap, started_ms)
     sweep_s = figures.seconds_of_sweep(0.9, gap, WEIGHT_PER_MINUTE)
     ideal_s = figures.seconds_of_sweep(0.9, gap, WEIGHT_PER_MINUTE, answers_suffice=True)
+    told_s = (gap.told_ms - gap.until_ms) / 1000
+    fair_s = figures.seconds_of_sweep(0.9, gap, WEIGHT_PER_MINUTE, answers_suffice=True, from_told=True)
     sure = figures.nearly_sure_within(60, record.samples, gap, started_ms)
     return (
         f"gap of {(gap.until_ms - gap.since_ms) / 1000:.1f} s at {(gap.since_ms - started_ms) / 1000:.0f} s: "
-        f"90 % of |size| exact after {took_s:.0f} s (sweep {sweep_s:.0f} s, if each answer sufficed {ideal_s:.0f} s); "
+        f"heard again {told_s:.1f} s after its end; 90 % of |size| exact after {took_s:.1f} s (sweep {sweep_s:.0f} s, "
+        f"if each answer sufficed {ideal_s:.1f} s, and that from when it is heard {fair_s:.1f} s); "
         f"exact or nearly sure within 60 s: {sure:.3f}"
     )

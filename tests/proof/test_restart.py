@@ -8,17 +8,14 @@ import statistics
 import sys
 from contextlib import closing
 from dataclasses import dataclass, field
-from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
-import msgspec
 import pytest
 
 from market_scraper.storage import documents
-from tests.e2e.system import ROOT, Process, clean_environment, server, to_ms, upstreams, venue_clock
+from tests.e2e.system import ROOT, Process, clean_environment, server, upstreams, venue_clock
 from tests.proof import acknowledging
-from tests.proof.course import COIN, EVERYONE, LOTS, track_everyone, venue_of
+from tests.proof.course import COIN, EVERYONE, track_everyone, venue_of
 from tests.proof.observer import Observer, is_exact
 from tests.proof.plan import Plan
 from tests.proof.scale import SCALE, SPEED
@@ -30,8 +27,6 @@ PLAN = Plan(traders=200, prints_per_s=6.0, seconds=0, gaps_s=(), events=(), coin
 AGAIN_EXACT = 0.95
 AGAIN_WITHIN_S = 300.0  # venue seconds
 LOOK_S = 2.0
-MINUTE_MS = 60_000
-BARS = 500
 COMPARED = 300  # facts of the history
 
 
@@ -102,7 +97,7 @@ async def _live(
             assert eye.now_ms() < launched_ms + AGAIN_WITHIN_S * 1000, "not exact again in time"
             await eye.until(eye.now_ms() + LOOK_S * 1000)
         record.again_s.append((eye.now_ms() - launched_ms) / 1000)
-        while not await _candles_are_whole(eye):
+        while not await eye.candles_are_whole(COIN):
             assert eye.now_ms() < launched_ms + AGAIN_WITHIN_S * 1000, "a hole in the candles"
             await eye.until(eye.now_ms() + LOOK_S * 1000)
         until_ms = eye.now_ms() + 1000 * (10.0 if die_after_s is None else die_after_s)
@@ -124,16 +119,6 @@ async def _look(eye: Observer) -> float:
     look = await eye.look(COIN)
     assert eye.verdicts.wrong == []
     return min(look.share(is_exact)) if look.newest_true else 0.0
-
-
-async def _candles_are_whole(eye: Observer) -> bool:
-    """The newest bars follow each other minute by minute up to now, and say what the venue says."""
-    url = f"{eye.server.url}/api/v1/markets/{COIN}/history"
-    bars = msgspec.json.decode(await eye.get(url, timeframe="1m", limit=BARS))["candles"]
-    times = [to_ms(bar["t"]) for bar in bars]
-    if len(times) < BARS or times[-1] < eye.now_ms() - 3 * MINUTE_MS:
-        return False
-    return {later - earlier for earlier, later in pairwise(times)} == {MINUTE_MS}
 
 
 def _store_is_whole(folder: Path, record: Record) -> None:
@@ -163,11 +148,7 @@ async def _history_is_the_truth(folder: Path, venue: Process) -> None:
         facts = connection.execute(query, (COIN,)).fetchall()
     assert len(facts) > COMPARED
     async with Observer(venue, venue) as eye:
-        for trader, t_ms, lots in random.Random(4).sample(facts, COMPARED):
-            true: dict[str, Any] = msgspec.json.decode(
-                await eye.get(f"{venue.url}/_truth", coin=COIN, at_ms=t_ms, user=trader)
-            )
-            assert lots == round(float(true["sizes"].get(trader, 0.0)) * LOTS), f"{trader} at {t_ms}"
+        assert await eye.untrue(COIN, random.Random(4).sample(facts, COMPARED)) == []
 
 
 def _settings(folder: Path) -> dict[str, str]:

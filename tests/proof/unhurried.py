@@ -9,7 +9,7 @@ import sys
 from functools import partial
 from typing import Any
 
-from market_scraper import app
+from market_scraper.app import venue
 from market_scraper.collectors import tape_sockets
 from market_scraper.connectors.hyperliquid import Timing
 from market_scraper.domain import tape
@@ -17,7 +17,7 @@ from market_scraper.domain import tape
 
 def _be_patient(silence_s: float) -> None:
     tape_sockets.SILENCE_S = silence_s  # type: ignore[attr-defined]
-    app.Timing = partial(Timing, quiet_s=silence_s, pong_s=silence_s)  # type: ignore[assignment, attr-defined]
+    venue.Timing = partial(Timing, quiet_s=silence_s, pong_s=silence_s)  # type: ignore[assignment, attr-defined]
     honest = tape.CoinTape.__init__
 
     def init(self: Any, symbol: Any, **others: Any) -> None:
