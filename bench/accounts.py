@@ -32,8 +32,7 @@ def measure(size: float, rounds: int) -> Sequence[Round]:
             for number, frame in enumerate(frames):
                 heard = reader.read(frame, number / 1_000)
                 assert isinstance(heard, AccountHeard)
-                for fact in listener.watch.hear_account(heard.snapshot, START_MS):
-                    outbox.put(fact)
+                outbox.extend(listener.watch.hear_account(heard.snapshot, START_MS))
                 if number % 100 == 0:
                     outbox.take_now()
         assert judged[0] == messages, judged

@@ -2,6 +2,7 @@
 
 from bench import (
     accounts,
+    api_onchain,
     api_signal,
     api_traders,
     bus,
@@ -9,8 +10,11 @@ from bench import (
     leaderboard,
     live,
     loop_block,
+    position_bytes,
+    redis_bus,
     signal_processor,
     signals,
+    sqlite_rows,
     tape,
 )
 from bench.figures import Benchmark
@@ -24,10 +28,16 @@ BENCHMARKS: dict[str, Benchmark] = {
         accounts.BENCHMARK,
         bus.BENCHMARK,
         bus_burst.BENCHMARK,
+        redis_bus.BENCHMARK,
+        sqlite_rows.WRITTEN,
+        sqlite_rows.READ,
+        position_bytes.SQLITE,
+        position_bytes.MONGO,
         signals.BENCHMARK,
         signal_processor.BENCHMARK,
         api_signal.BENCHMARK,
         api_traders.BENCHMARK,
+        api_onchain.BENCHMARK,
         live.BENCHMARK,
         live.MEMORY,
     )

@@ -32,11 +32,13 @@ from market_scraper.domain.events import (
     MarketContextChanged,
     MarketsListed,
     PositionChanged,
+    ReadingsTaken,
     SignalGenerated,
     TapeAdvanced,
     TradersRated,
 )
 from market_scraper.domain.market import Market, MarketContext
+from market_scraper.domain.onchain import DAY_MS, METRICS, Reading, Source
 from market_scraper.domain.positions import Cause, Position, PositionState, TapeMark
 from market_scraper.domain.signals import Signal, SignalState
 from market_scraper.domain.traders import Choice, Inference, LeaderboardRow, Performance, RatedTrader
@@ -48,6 +50,8 @@ from market_scraper.processors.persister import PERSISTED, Persister
 from market_scraper.processors.signals import SignalGenerationProcessor
 from market_scraper.runtime.backoff import backoff
 from market_scraper.runtime.clock import ScaledClock
+from market_scraper.runtime.memory import sparing_what_stays
+from market_scraper.runtime.threads import take_short_turns
 from market_scraper.storage import MemoryRepository
 from market_scraper.storage.buffer import Buffer
 from market_scraper.views.all import LiveViews
@@ -112,7 +116,7 @@ def mark(t_ms: int) -> TapeAdvanced:
 
 
 def opening(traders: list[Address], tracked: int, now_ms: int, rng: random.Random) -> list[Event]:
-    """What a running program knows: a market, a pull of ratings, everyone's position, a signal."""
+    """What a running program knows: a market, a pull of ratings, everyone's position, a signal, on-chain readings."""
     context = MarketContext(
         symbol=BTC, mark=97_000.0, mid=97_000.0, open_interest=30_000.0, funding=1e-5, day_volume_usd=1e9
     )
@@ -147,7 +151,29 @@ def opening(traders: list[Address], tracked: int, now_ms: int, rng: random.Rando
         *(fact(trader, now_ms, place + 1, rng) for place, trader in enumerate(traders)),
         mark(now_ms),
         SignalGenerated(known_at_ms=now_ms, signal=signal),
+        *measured(now_ms, rng),
     ]
+
+
+def measured(now_ms: int, rng: random.Random) -> list[ReadingsTaken]:
+    """Ten days of what every source may say of every metric."""
+    taken = []
+    for source in Source:
+        readings = tuple(
+            Reading(
+                source=source,
+                metric=metric.name,
+                t_ms=now_ms // DAY_MS * DAY_MS - back * DAY_MS,
+                revision=0,
+                value=rng.uniform(max(metric.least, -1.0), min(metric.most, 1e6)),
+                known_at_ms=now_ms,
+            )
+            for back in reversed(range(10))
+            for metric in METRICS.values()
+            if source in metric.sources
+        )
+        taken.append(ReadingsTaken(known_at_ms=now_ms, readings=readings))
+    return taken
 
 
 async def change(bus: MemoryBus, traders: list[Address], clock: ScaledClock, rng: random.Random) -> None:
@@ -291,6 +317,8 @@ async def main(count: int, *, live: bool) -> None:
                 await bus.publish([event])
         else:
             tasks.append(asyncio.create_task(change(bus, traders[:TRACKED], clock, rng)))
+        take_short_turns()
+        stack.enter_context(sparing_what_stays())
         print(json.dumps({"ours": ours, "bare": bare}), flush=True)
         del known
         await asyncio.to_thread(sys.stdin.read)

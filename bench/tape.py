@@ -47,14 +47,13 @@ class Listener:
                 entry_px=96_500.0,
                 leverage=5,
                 liquidation_px=None,
-                unrealized_pnl=None,
             )
             snapshot = AccountSnapshot(trader=trader, dex="", time_ms=time_ms, account_value=1e6, positions=(held,))
             self.watch.hear_account(snapshot, time_ms)
 
     def hear(self, frames: Sequence[bytes], *, first_is_replay: bool = False) -> None:
         """Feed every frame on each socket, the second one after the first."""
-        hear_prints, put = self.watch.hear_prints, self.outbox.put
+        hear_prints, outbox = self.watch.hear_prints, self.outbox
         readers = list(self.readers.items())
         for number, frame in enumerate(frames):
             now_s = number / 1_000
@@ -63,11 +62,12 @@ class Listener:
                 heard = reader.read(bytes(memoryview(frame)), now_s)  # each socket has bytes of its own
                 assert isinstance(heard, PrintsHeard)
                 known_at_ms = heard.prints[-1].time_ms + 50
-                for fact in hear_prints(name, heard.prints, replay=replay, now_s=now_s, known_at_ms=known_at_ms):
-                    put(fact)
+                facts = hear_prints(name, heard.prints, replay=replay, now_s=now_s, known_at_ms=known_at_ms)
+                if facts:
+                    outbox.extend(facts)
             if number % TAKEN_AT_ONCE == 0:
-                self.outbox.take_now()
-        self.outbox.take_now()
+                outbox.take_now()
+        outbox.take_now()
 
 
 def measure(size: float, rounds: int) -> Sequence[Round]:
