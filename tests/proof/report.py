@@ -31,9 +31,8 @@ def report(plan: Plan, verdicts: Verdicts, record: Record) -> str:
         f"sockets           {stats['sockets_opened']} opened",
         f"delisted coin     exact at {record.delisted_exact} looks",
     ]
-    lines += [
-        f"{word:<18}{detail.get(f'BTC_{word}')}" for word in ("prints", "late", "drift", "gaps", "suspected_gaps")
-    ]
+    words = ("prints", "late", "drift", "moved_unheard", "gaps", "suspected_gaps")
+    lines += [f"{word:<18}{detail.get(f'BTC_{word}')}" for word in words]
     lines += [_of_gap(gap, record) for gap in record.gaps]
     for found in record.found.values():
         took = "not found" if found.found_ms is None else f"{(found.found_ms - found.change.at_ms) / 1000:.0f} s"

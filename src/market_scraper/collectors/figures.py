@@ -175,6 +175,7 @@ class Figures:
             "drift": ledger.drift,
             "odd_size": ledger.odd,
             "drift_late": self._late[symbol],
+            "moved_unheard": ledger.moved_unheard,
             "halts": self._halts[symbol],
             "refused_old": ledger.refused["refused_old"],
             "refused_unheard": ledger.refused["refused_unheard"],

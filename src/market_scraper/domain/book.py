@@ -22,6 +22,7 @@ class Book:
     net: int = 0
     net_before: int = 0  # the net of earlier lives: with `net`, what `unknown` shows
     base: int | None = None
+    base_before: int | None = None  # the sure one that a gap took, until an answer tells the one behind it
     fits: frozenset[int] | None = None  # bases that every answer of this epoch allows; None = no answer yet
     state: PositionState = PositionState.UNKNOWN
     because: Cause | None = None

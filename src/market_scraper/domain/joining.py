@@ -22,6 +22,7 @@ class LedgerCounts:
     several: int = 0
     drift: int = 0
     odd: int = 0
+    moved_unheard: int = 0  # had another base behind a gap than before it
     refused: Counter[str] = field(default_factory=Counter)
     offsets_ms: Counter[int] = field(default_factory=Counter)  # where in the window cuts fall, in 250 ms steps
     placed: int = 0  # cuts in it: those that are known to a tenth of the window
@@ -61,6 +62,7 @@ class Joiner:
         book.epoch_ms = epoch_ms
         if drifted:
             self._counts.drift += 1
+            book.base_before = None  # told already
             book.base = self._shown(fits, answer, cuts)
             book.cost = None
             cast_doubt(book, Cause.DRIFT, 1.0, watermark_ms)
@@ -85,6 +87,9 @@ class Joiner:
             self._counts.confirmed += 1
         else:
             self._counts.joined += 1
+        if book.base_before is not None:
+            self._counts.moved_unheard += base != book.base_before
+            book.base_before = None
         book.base = base
         book.epoch_ms = epoch_ms
         book.state = _EXACT

@@ -273,6 +273,7 @@ class CoinLedger:
             book.epoch_ms = self._epoch_ms
         elif book.state is _EXACT:
             since = next((gap.since_ms for gap in self._gaps if gap.until_ms > book.epoch_ms), book.epoch_ms)
+            book.base_before = book.base
             cast_doubt(book, Cause.GAP, 0.0, since)
 
     # -- account answers -----------------------------------------------------------------------------------------

@@ -55,6 +55,7 @@ COIN = (
     Figure("drift", "answers and tape contradicted each other", "ledger_drift", ("cause", "drift"), True),
     Figure("odd_size", "answers with a size off the lot grid", "ledger_drift", ("cause", "odd_size"), True),
     Figure("drift_late", "positions made unsure by a late print", "ledger_drift", ("cause", "late"), True),
+    Figure("moved_unheard", "positions of another size behind a gap", "ledger_drift", ("cause", "gap"), True),
     Figure("halts", "times the market was halted or delisted", "ledger_drift", ("cause", "halt"), True),
     Figure("refused_old", "no newer than the last answer", "ledger_refused", ("reason", "old"), True),
     Figure("refused_unheard", "answers of before the tape began", "ledger_refused", ("reason", "unheard"), True),

@@ -196,6 +196,31 @@ def test_after_a_gap_nothing_is_exact_until_it_is_joined_anew() -> None:
     assert book.ledger.is_exact(ANN)
 
 
+def test_who_has_another_size_behind_a_gap_is_counted_once_however_many_answers_and_gaps_it_takes() -> None:
+    book = exact_at(50)
+    book.answered(answer(BOB, 10_500, -50))
+    book.ledger.gapped(TapeGap(20_000, 30_000))
+    book.prints(print_(35_000, ANN, CAT, 5, tid=1))
+    book.prints(print_(35_500, ANN, CAT, 2, tid=2))
+    assert book.answered(answer(ANN, 36_000, 64))[0] == "several"
+    book.ledger.gapped(TapeGap(40_000, 50_000))
+    assert book.ledger.counts.moved_unheard == 0
+
+    assert book.answered(answer(ANN, 60_000, 64))[0] == "exact"
+    assert book.answered(answer(BOB, 60_000, -50))[0] == "exact"
+    assert book.answered(answer(ANN, 70_000, 64))[0] == "exact"
+    assert book.ledger.counts.moved_unheard == 1
+    assert book.ledger.counts.drift == 0
+
+
+def test_who_has_the_same_size_behind_a_gap_is_not_counted_though_prints_came_since() -> None:
+    book = exact_at(50)
+    book.ledger.gapped(TapeGap(20_000, 30_000))
+    book.prints(print_(35_000, ANN, BOB, 5))
+    assert book.answered(answer(ANN, 40_000, 55))[0] == "exact"
+    assert book.ledger.counts.moved_unheard == 0
+
+
 def test_a_close_is_flat_and_a_reopening_at_the_same_size_gives_its_own_fact() -> None:
     book = exact_at(50)
     facts = [
