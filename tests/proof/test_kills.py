@@ -12,7 +12,7 @@ import pytest
 from tests.proof.course import COIN, track_everyone
 from tests.proof.plan import Plan
 from tests.proof.scale import SCALE
-from tests.proof.separate import Scene, scene
+from tests.proof.separate import FIRST_WITHIN_S, Scene, scene
 from tests.proof.watching import pause, watching
 from tests.servers.mongo import MongoServer
 from tests.servers.redis import RedisServer
@@ -89,7 +89,7 @@ async def test_processes_killed_again_and_again_lose_double_and_make_up_nothing(
         await track_everyone(on.eyes[0])
         killer = Killer(on)
         async with watching(*on.eyes):
-            await on.until_exact_again()
+            await on.until_exact(within_s=FIRST_WITHIN_S)
             history_from_seq = on.heard.envelopes[-1].seq + 1
             victims = [*Victim, *killer.rng.choices(list(Victim), k=KILLS - len(Victim))]
             killer.rng.shuffle(victims)

@@ -14,7 +14,7 @@ from tests.e2e.system import to_ms
 from tests.proof.course import COIN, track_everyone
 from tests.proof.plan import Plan
 from tests.proof.scale import SCALE
-from tests.proof.separate import Scene, scene
+from tests.proof.separate import FIRST_WITHIN_S, Scene, scene
 from tests.proof.watching import glance, pause, watching
 from tests.servers.mongo import MongoServer
 from tests.servers.redis import RedisServer
@@ -70,7 +70,7 @@ async def _survive(
     eye = on.eyes[0]
     await track_everyone(eye)
     async with watching(*on.eyes):
-        await on.until_exact_again()
+        await on.until_exact(within_s=FIRST_WITHIN_S)
         history_from_seq = on.heard.envelopes[-1].seq + 1
         before = _memory(on)
 
