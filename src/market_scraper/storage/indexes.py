@@ -27,6 +27,7 @@ class Index(msgspec.Struct, frozen=True, kw_only=True):
 def indexes_of(shape: Collection, retention: Retention) -> tuple[Index, ...]:
     """The natural key, which is unique; what queries need; and the expiry.
 
+    Rows that are replaced in place are found by key and version: some servers use an index only for exactly its fields.
     No TTL may touch the leaderboard: its blocks lean on older ones (see `storage.leaderboard`).
     """
     days = days_kept(retention).get(shape.name)
@@ -35,4 +36,6 @@ def indexes_of(shape: Collection, retention: Retention) -> tuple[Index, ...]:
         expiry = Index(fields=(shape.expires_by,), expire_after_s=days * DAY_S)
     key = Index(fields=shape.key, unique=True)
     others = [Index(fields=fields) for fields in shape.indexes if expiry is None or fields != expiry.fields]
+    if shape.in_place:
+        others.append(Index(fields=shape.key + shape.newest_by, unique=True))
     return (key, *others) if expiry is None else (key, *others, expiry)

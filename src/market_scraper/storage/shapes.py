@@ -35,6 +35,7 @@ class Collection(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """A collection: a table in SQLite, a collection in MongoDB.
 
     A row replaces the one with its `key` unless `newest_by`, compared field by field, would fall.
+    `in_place`: there are few rows, and each is replaced again and again.
     `expires_by` is the time field that retention looks at.
     """
 
@@ -42,6 +43,7 @@ class Collection(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     fields: tuple[Field, ...]
     key: tuple[str, ...]
     newest_by: tuple[str, ...] = ()
+    in_place: bool = False
     indexes: tuple[tuple[str, ...], ...] = ()
     expires_by: str | None = None
 

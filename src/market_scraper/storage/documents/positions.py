@@ -59,7 +59,9 @@ TRADER_POSITIONS = Collection(
     indexes=((TRADER, COIN, KNOWN_AT, VERSION), (TIME,)),
     expires_by=TIME,
 )
-POSITION_STATE = Collection(name="position_state", fields=_POSITION, key=(COIN, TRADER), newest_by=(VERSION,))
+POSITION_STATE = Collection(
+    name="position_state", fields=_POSITION, key=(COIN, TRADER), newest_by=(VERSION,), in_place=True
+)
 
 
 def _position_document(position: Position, known_at_ms: int) -> Document:

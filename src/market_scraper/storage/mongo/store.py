@@ -27,7 +27,7 @@ from market_scraper.storage.mongo.signals import MongoSignals
 from market_scraper.storage.mongo.traders import MongoTraders
 from market_scraper.storage.mongo.upkeep import make_indexes
 from market_scraper.storage.mongo.wire import OPTIONS, Bson, date
-from market_scraper.storage.mongo.writing import newest_of_each, put
+from market_scraper.storage.mongo.writing import Seen, newest_of_each, put
 from market_scraper.storage.retention import cutoffs_ms
 from market_scraper.storage.shapes import Collection
 
@@ -52,6 +52,7 @@ class MongoStore:
         self.address = address
         self._retention = retention or Retention()
         self._made: set[str] = set()  # collections of candles that are there
+        self._seen: dict[str, Seen] = {shape.name: {} for shape in documents.COLLECTIONS if shape.in_place}
         self._client = _client(address)
         self._database = self._opened_database()
         self._reader = Reader(self._database, address.hosts)
@@ -148,7 +149,7 @@ class MongoStore:
             await self._make(name, shape)
             self._made.add(name)
         with translated(self.address.hosts):
-            await put(self._database[name], shape, newest_of_each(shape, group))
+            await put(self._database[name], shape, newest_of_each(shape, group), self._seen.get(name))
 
     async def _make(self, name: str, shape: Collection) -> None:
         with translated(self.address.hosts), pymongo.timeout(_INDEXES_S):
