@@ -29,7 +29,7 @@ from market_scraper.ports.sources import (
 )
 from tests.unit.connectors.hyperliquid.mutation import PROOF_SCALE, mutants
 
-DEFAULT, FULL = 20_000, max(1_000, int(1_000_000 * PROOF_SCALE))
+DEFAULT, FULL = 100_000, max(1_000, int(1_000_000 * PROOF_SCALE))
 
 USERS = [Address("0x" + "ab" * 20), Address("0x" + "0c" * 20)]
 HASH = "0x" + "0" * 64
