@@ -141,7 +141,7 @@ async def test_a_body_that_is_wrongly_packed_is_no_answer(host: Upstream, fetch:
 PAGES = [
     Reply(b"<!DOCTYPE html><title>Just a moment...</title>"),
     Reply(b"\xef\xbb\xbf \n<html>", headers={"Content-Type": "text/plain"}),
-    Reply(b"Just a moment", headers={"Content-Type": "text/html; charset=utf-8"}),
+    Reply(b"\n<p>Just a moment", headers={"Content-Type": "text/html; charset=utf-8"}),
 ]
 
 
@@ -150,6 +150,12 @@ async def test_a_web_page_instead_of_data_is_told_as_such(host: Upstream, fetch:
     host.answer = lambda _: page
     with pytest.raises(SourceError, match="a web page instead of data"):
         await fetch.get(CBBI, host.url)
+
+
+@pytest.mark.parametrize("body", [b'{"data": []}', b"[1]", b"time,FlowInExNtv\n2026-10-18,1\n", b"970695"])
+async def test_data_under_the_name_of_a_web_page_is_data(host: Upstream, fetch: Fetch, body: bytes) -> None:
+    host.answer = lambda _: Reply(body, headers={"Content-Type": "text/html; charset=utf-8"})
+    assert (await fetch.get(CBBI, host.url)).body == body
 
 
 async def test_an_empty_answer_is_none(host: Upstream, fetch: Fetch) -> None:

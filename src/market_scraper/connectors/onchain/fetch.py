@@ -154,7 +154,7 @@ class Fetch:
             if status == 304 and known:
                 return Fetched(str(asked), b"", True, headers, _announced(headers))
             if status == 200:
-                _check(body, headers)
+                _check(body)
                 return Fetched(str(asked), body, False, headers, _announced(headers))
             if response.has_redirect_location:
                 address = _next(address, headers["location"])
@@ -213,12 +213,15 @@ class _Useless(Exception):
     """An answer came, but not one that we could use."""
 
 
-def _check(body: bytes, headers: Mapping[str, str]) -> None:
-    """Refuse what is no data at all: CDNs and error pages answer 200 with a page."""
+def _check(body: bytes) -> None:
+    """Refuse what is no data at all: CDNs and error pages answer 200 with a page.
+
+    The body alone decides: hosts of plain files call good JSON and CSV `text/html`, too.
+    """
     start = body[:512].lstrip(b"\xef\xbb\xbf \t\r\n")
     if not start:
         raise _Useless("an empty answer")
-    if start[:1] == b"<" or "html" in headers.get("content-type", ""):
+    if start[:1] == b"<":
         raise _Useless("a web page instead of data")
 
 
