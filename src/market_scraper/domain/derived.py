@@ -5,6 +5,7 @@ measured together.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from decimal import Decimal
 
 import msgspec
 
@@ -40,7 +41,8 @@ def nupl_of(mvrv: float) -> float | None:
 
 
 def _netflow(inflow: float, outflow: float) -> float:
-    return inflow - outflow
+    """Through the digits that were published: the difference of two floats shows digits that nobody measured."""
+    return float(Decimal(repr(inflow)) - Decimal(repr(outflow)))
 
 
 def _share(part: float, whole: float) -> float | None:

@@ -258,6 +258,12 @@ def test_netflow_is_inflow_minus_outflow_of_the_newest_day_that_both_have() -> N
     assert (served(one), one.state) == ((FLOW, -50.0), PROVISIONAL)
 
 
+def test_netflow_has_no_digits_that_nobody_published() -> None:
+    flows = [reading(FLOW, "inflow", 37257.50652336), reading(FLOW, "outflow", 33742.60507099)]
+    assert 37257.50652336 - 33742.60507099 == 3514.9014523700025
+    assert served(judged(flows, NETFLOW)) == (FLOW, 3514.90145237)
+
+
 def cbbi(days_ago: int, confidence: float, known_at_ms: int = NOW_MS, **parts: float) -> list[Reading]:
     named = {name.lstrip("_"): value for name, value in parts.items()}
     return [

@@ -3,6 +3,8 @@
 import math
 import re
 from datetime import date, timedelta
+from decimal import Decimal
+from functools import cache
 from typing import TypeVar
 
 import msgspec
@@ -45,9 +47,22 @@ def number(raw: object) -> float:
     return value
 
 
-def scaled(value: float, scale: float) -> float:
-    """`value` x `scale`. Dividing by 10^n is right to the last digit, multiplying by 10^-n is not."""
-    return value / round(1 / scale) if 0 < scale < 1 else value * scale
+def scaled(raw: object, scale: float) -> float:
+    """`raw` x `scale`, right to the last digit that `raw` is written with. Raises InvalidInput for no finite number.
+
+    Through its decimal digits: dividing or multiplying floats by 10^n is one off in the last place now and then.
+    """
+    value = number(raw)
+    if scale == 1.0 or value == 0.0:  # a value so small that it is 0 here may have an exponent beyond Decimal's
+        return value
+    digits = Decimal(raw) if isinstance(raw, str | int) else Decimal(repr(value))
+    return float(digits * _exact(scale))
+
+
+@cache
+def _exact(scale: float) -> Decimal:
+    """The scale as it is written: 1e-6, not the float that is nearest to it. There are a handful of them."""
+    return Decimal(repr(scale))
 
 
 def moment(raw: object, unit_ms: int = 1_000) -> int:
@@ -94,7 +109,7 @@ class Sieve:
             return None
         bounds = METRICS[metric]
         try:
-            value = scaled(number(raw), scale)
+            value = scaled(raw, scale)
         except InvalidInput as error:
             self.refuse(metric, t_ms, str(error))
             return None

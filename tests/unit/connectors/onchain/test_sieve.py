@@ -1,10 +1,14 @@
+import csv
+import gzip
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from market_scraper.connectors.onchain.sieve import Sieve, day, decode, iso_day, moment, number
+from market_scraper.connectors.onchain.sieve import Sieve, day, decode, iso_day, moment, number, scaled
 from market_scraper.domain.errors import InvalidInput
 from tests.unit.connectors.onchain.recorded import day_ms
 
@@ -60,6 +64,52 @@ def test_units_are_changed_to_the_last_digit() -> None:
     sieve.take("supply", DAY, 1998000000000000, scale=1e-8)
     sieve.take("hash_rate", DAY, "1.05e12", scale=1e-9)
     assert [observation.value for observation in sieve.answer().observations] == [19_980_000.0, 1_050.0]
+
+
+def written(raw: str, places: int) -> float:
+    """The number that one gets by moving the point in the text."""
+    whole, _, rest = raw.partition(".")
+    moved = whole.rjust(places + 1, "0")
+    return float(f"{moved[:-places]}.{moved[-places:]}{rest}")
+
+
+@pytest.mark.parametrize("as_text", [True, False])
+def test_every_recorded_hash_rate_is_read_to_its_last_digit(recordings: Path, as_text: bool) -> None:
+    texts = [text for text in hash_rates(recordings) if re.fullmatch(r"[0-9]+\.[0-9]+", text)]
+    assert len(texts) > 1_000
+    wrong = [raw for raw in texts if scaled(raw if as_text else float(raw), 1e-6) != written(raw, 6)]
+    assert wrong == []
+
+
+def hash_rates(recordings: Path) -> list[str]:
+    """In TH/s, as the provider wrote them."""
+    with gzip.open(recordings / "onchain" / "btc_hashrate_2009_2026.csv.gz", "rt") as lines:
+        return [row["hashrate"] for row in csv.DictReader(lines)]
+
+
+@pytest.mark.parametrize(
+    ("raw", "scale", "value"),
+    [
+        ("932513615.580635", 1e-6, 932.513615580635),
+        (932513615.580635, 1e-6, 932.513615580635),
+        ("4.97102696296296e-08", 1e-6, 4.97102696296296e-14),
+        ("1e-999999999999999999999999", 1e-6, 0.0),
+        ("0e999999999999999999999999", 1e-6, 0.0),
+        ("-0.5", 1e-6, -5e-7),
+        (10**20, 1e-18, 100.0),
+    ],
+)
+def test_a_change_of_unit_moves_the_point_and_nothing_else(raw: object, scale: float, value: float) -> None:
+    assert scaled(raw, scale) == value
+
+
+@settings(deadline=None)
+@given(raw=anything | st.from_regex(r"[+-]?[0-9]{1,30}(\.[0-9]{0,30})?([eE][+-]?[0-9]{1,25})?", fullmatch=True))
+def test_changing_units_raises_nothing_but_invalid_input(raw: object) -> None:
+    try:
+        assert scaled(raw, 1e-6) == pytest.approx(number(raw) / 1e6, rel=1e-12, abs=1e-300)
+    except InvalidInput:
+        pass
 
 
 def test_a_value_that_cannot_be_is_left_out_and_noted_once_a_metric() -> None:
