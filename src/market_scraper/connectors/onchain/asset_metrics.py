@@ -18,6 +18,7 @@ from market_scraper.domain.errors import InvalidInput
 from market_scraper.domain.onchain import DAY_MS
 
 ASSET, TIME, COMPLETED = "asset", "time", "AssetEODCompletionTime"
+BTC = "btc"
 TIMES = (TIME, "date")
 """How the day's column is called in the API and the CSV of today, and in the CSV of 2019."""
 
@@ -149,7 +150,7 @@ def _time(row: Row) -> object:
 
 
 def _day(row: Row) -> int:
-    if row.get(ASSET, "btc") != "btc":
+    if str(row.get(ASSET, BTC)).casefold() != BTC:
         raise InvalidInput("a row of another asset")
     return day_of_text(_time(row))
 

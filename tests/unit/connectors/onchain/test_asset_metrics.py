@@ -118,6 +118,7 @@ def test_one_bad_cell_is_refused_and_noted_and_the_others_stay() -> None:
         {"asset": "btc", "SplyCur": "1"},
         {"asset": "btc", "time": "2026-10-19T13:00:00.000000000Z", "SplyCur": "1"},  # an hour is no day
         {"asset": "eth", "time": "2026-10-19T00:00:00.000000000Z", "SplyCur": "1"},
+        {"asset": None, "time": "2026-10-19T00:00:00.000000000Z", "SplyCur": "1"},
     ],
 )
 def test_a_row_that_cannot_be_is_noted_and_the_others_stay(bad: dict[str, object]) -> None:
@@ -125,6 +126,12 @@ def test_a_row_that_cannot_be_is_noted_and_the_others_stay(bad: dict[str, object
 
     assert values(said) == {"supply": 19_900_000.0}
     assert [note.kind for note in said.notes] == ["refused"]
+
+
+def test_a_row_names_its_asset_in_any_case() -> None:
+    assert values(gathered([row("2026-10-18", asset="BTC", SplyCur="19900000")], SUPPLY)) == {"supply": 19_900_000.0}
+    said = from_csv("time,asset,FlowInExNtv\n2026-10-18,BTC,7\n")
+    assert (values(said), said.notes) == ({"inflow": 7.0}, ())
 
 
 def test_of_two_rows_of_a_day_the_last_one_counts() -> None:
