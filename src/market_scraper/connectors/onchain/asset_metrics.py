@@ -96,7 +96,10 @@ def csv_rows(body: bytes, wanted: Iterable[str], sieve: Sieve) -> tuple[list[Row
 
 
 def gather(rows: Iterable[Row], columns: Mapping[str, Column], sieve: Sieve, *, since_ms: int, now_ms: int) -> None:
-    """Put the columns' values of all days from `since_ms` on into `sieve`; of two rows of a day the last one counts."""
+    """Put the columns' values of all days from `since_ms` on into `sieve`.
+
+    Of several rows of a day the last cell of each column that is not empty counts.
+    """
     days: dict[int, Row] = {}
     bad: list[str] = []
     for row in rows:
@@ -108,7 +111,7 @@ def gather(rows: Iterable[Row], columns: Mapping[str, Column], sieve: Sieve, *, 
         if not FIRST_BLOCK_MS <= t_ms <= now_ms:
             bad.append(f"{_time(row)} is no day that was")
         elif t_ms >= since_ms:
-            days[t_ms] = row
+            days[t_ms] = _over(days[t_ms], row) if t_ms in days else row
     for t_ms, row in days.items():
         completed_ms = _completed(row.get(COMPLETED), t_ms, now_ms)
         young = now_ms < t_ms + SETTLED_MS
@@ -116,13 +119,22 @@ def gather(rows: Iterable[Row], columns: Mapping[str, Column], sieve: Sieve, *, 
             sieve.take(
                 metric,
                 t_ms,
-                None if (cell := row.get(column.name)) == "" else cell,
+                None if _is_empty(cell := row.get(column.name)) else cell,
                 scale=column.scale,
                 published_ms=_settled(completed_ms, t_ms, young=young) if column.settles else completed_ms,
                 provisional=young and (column.settles or completed_ms is None),
             )
     if bad:
         sieve.note("refused", f"{len(bad)} rows refused, the last: {bad[-1]}")
+
+
+def _over(old: Row, new: Row) -> Row:
+    """Both rows of a day in one: a half-filled one that comes later takes nothing away."""
+    return {**old, **{name: cell for name, cell in new.items() if not _is_empty(cell)}}
+
+
+def _is_empty(cell: object) -> bool:
+    return cell is None or cell == ""
 
 
 def _settled(completed_ms: int | None, t_ms: int, *, young: bool) -> int | None:

@@ -140,6 +140,18 @@ def test_of_two_rows_of_a_day_the_last_one_counts() -> None:
     assert [each.value for each in said.observations] == [19_900_000.0]
 
 
+@pytest.mark.parametrize("empty", ["", None])
+def test_a_second_half_filled_row_of_a_day_takes_nothing_from_the_first(empty: str | None) -> None:
+    stamp = str(day_ms("2026-10-19") // 1000 + 3 * 3_600)
+    good = row("2026-10-18", SplyCur="19900000", TxCnt="5", AssetEODCompletionTime=stamp)
+    half = row("2026-10-18", SplyCur=empty, TxCnt="6", AssetEODCompletionTime=empty)
+    said = gathered([good, half, row("2026-10-18")])
+
+    assert values(said) == {"supply": 19_900_000.0, "transaction_count": 6.0}
+    assert {each.published_ms for each in said.observations} == {int(stamp) * 1000}
+    assert not any(each.provisional for each in said.observations)
+
+
 def test_a_metric_whose_column_is_nowhere_is_noted() -> None:
     said = from_csv("time,FlowOutExNtv\n2026-10-18,7\n")
 
