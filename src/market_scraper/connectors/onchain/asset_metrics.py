@@ -8,7 +8,7 @@ import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 
@@ -42,6 +42,7 @@ class Page(msgspec.Struct, frozen=True):
 
     data: list[dict[str, object]]
     next_page_url: str | None = None
+    next_page_token: object = None
 
 
 def page(body: bytes) -> Page:
@@ -50,16 +51,23 @@ def page(body: bytes) -> Page:
 
 
 def next_url(answer: Page, asked: str) -> str | None:
-    """Where the next page is, which must be on the host that was asked. Raises InvalidInput when it is not."""
-    if answer.next_page_url is None:
+    """Where the next page is, always on the host of `asked`. None, also for an empty text: there is none.
+
+    On that host it is followed as it came. Of any other address (a proxy tells its inner one, a path alone, `http` for
+    `https`) only the query is taken, to where we asked. Raises InvalidInput when it has none.
+    """
+    if not (told := (answer.next_page_url or "").strip()):
         return None
+    here = urlsplit(asked)
     try:
-        there, here = urlsplit(answer.next_page_url), urlsplit(asked)
+        there = urlsplit(told)
     except ValueError as error:
         raise InvalidInput("the next page has no address that can be read") from error
-    if (there.scheme, there.netloc) != (here.scheme, here.netloc):
-        raise InvalidInput("the next page is said to be on another host")
-    return answer.next_page_url
+    if (there.scheme, there.netloc) == (here.scheme, here.netloc):
+        return told
+    if not there.query:
+        raise InvalidInput("the next page is said to be elsewhere, without a query")
+    return urlunsplit((here.scheme, here.netloc, here.path, there.query, ""))
 
 
 def csv_rows(body: bytes, wanted: Iterable[str], sieve: Sieve) -> tuple[list[Row], frozenset[str]]:

@@ -42,7 +42,7 @@ def api(rows: Table, params: Mapping[str, str], *, forbidden: Collection[str] = 
 def api_page(rows: Sequence[Mapping[str, str | None]], next_page_url: str | None = None) -> bytes:
     """Rows with `time` as a day, as the API wraps them."""
     data = [{"asset": "btc", **row, "time": f"{row['time']}T00:00:00.000000000Z"} for row in rows]
-    return json.dumps({"data": data} | ({"next_page_url": next_page_url} if next_page_url else {})).encode()
+    return json.dumps({"data": data} | ({"next_page_url": next_page_url} if next_page_url is not None else {})).encode()
 
 
 def csv_file(rows: Table, names: Sequence[str]) -> bytes:

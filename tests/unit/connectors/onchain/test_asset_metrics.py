@@ -208,15 +208,39 @@ def test_what_is_no_page_is_invalid_input(body: bytes) -> None:
         page(body)
 
 
-def test_the_next_page_is_followed_on_the_same_host_only() -> None:
-    def following(url: str) -> str | None:
-        return next_url(page(json.dumps({"data": [], "next_page_url": url}).encode()), "https://a.example/v4/x")
+ASKED = "https://a.example:8443/proxy/v4/x"
 
-    assert following("https://a.example/v4/x?next_page_token=0.1") == "https://a.example/v4/x?next_page_token=0.1"
-    assert next_url(page(b'{"data": []}'), "https://a.example/v4/x") is None
-    for elsewhere in ("https://b.example/v4/x", "http://a.example/v4/x", "https://a.example:8443/", "//[", "x"):
-        with pytest.raises(InvalidInput):
-            following(elsewhere)
+
+def following(told: object) -> str | None:
+    return next_url(page(json.dumps({"data": [], "next_page_url": told}).encode()), ASKED)
+
+
+@pytest.mark.parametrize(
+    ("told", "followed"),
+    [
+        ("https://a.example:8443/elsewhere?next_page_token=0.MjAy%2BNi0=&m=a,b", None),  # as it came
+        ("http://a.example:8443/proxy/v4/x?next_page_token=0.1", f"{ASKED}?next_page_token=0.1"),
+        ("HTTPS://A.example:8443/v4/x?next_page_token=0.1", f"{ASKED}?next_page_token=0.1"),
+        ("https://inner.example/v4/x?next_page_token=0.MjAy%2BNi0=#top", f"{ASKED}?next_page_token=0.MjAy%2BNi0="),
+        ("//b.example?next_page_token=0.1", f"{ASKED}?next_page_token=0.1"),
+        ("/v4/x?next_page_token=0.1", f"{ASKED}?next_page_token=0.1"),
+        ("?next_page_token=0.1", f"{ASKED}?next_page_token=0.1"),
+    ],
+)
+def test_the_next_page_is_asked_for_where_the_first_one_was(told: str, followed: str | None) -> None:
+    assert following(told) == (told if followed is None else followed)
+
+
+@pytest.mark.parametrize("told", [None, "", " "])
+def test_an_empty_address_of_the_next_page_is_none(told: str | None) -> None:
+    assert following(told) is None
+    assert next_url(page(b'{"data": []}'), ASKED) is None
+
+
+@pytest.mark.parametrize("told", ["https://b.example/v4/x", "//[", "x", "https://b.example:x/?"])
+def test_an_address_elsewhere_that_says_nothing_of_the_next_page_is_invalid_input(told: str) -> None:
+    with pytest.raises(InvalidInput):
+        following(told)
 
 
 cells = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=12) | st.just("1e999")

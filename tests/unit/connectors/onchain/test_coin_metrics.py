@@ -1,7 +1,10 @@
+import json
+
 import pytest
 
 from market_scraper.connectors.onchain.coin_metrics import CoinMetrics
 from market_scraper.connectors.onchain.fetch import Refused
+from market_scraper.connectors.onchain.sieve import iso_day
 from market_scraper.domain.errors import InvalidInput, SourceError
 from market_scraper.domain.onchain import DAY_MS, METRICS, Answer, Source
 from tests.fakes import FakeFetch
@@ -97,7 +100,7 @@ async def test_when_all_are_forbidden_the_source_is_failing() -> None:
         await CoinMetrics(FakeFetch(lambda *_: refused), API).read({}, NOW)
 
 
-async def test_pages_are_followed_until_there_is_none_and_never_to_another_host() -> None:
+async def test_pages_are_followed_until_there_is_none() -> None:
     pages = {
         API: api_page([{"time": "2026-10-18", "TxCnt": "1"}], f"{API}?next_page_token=0.a"),
         f"{API}?next_page_token=0.a": api_page([{"time": "2026-10-19", "TxCnt": "2"}]),
@@ -105,15 +108,49 @@ async def test_pages_are_followed_until_there_is_none_and_never_to_another_host(
     answer = await CoinMetrics(FakeFetch(lambda url, _: pages[url]), API).read({}, NOW)
     assert [each.value for each in answer.observations] == [1.0, 2.0]
 
-    pages[API] = api_page([{"time": "2026-10-18", "TxCnt": "1"}], "https://elsewhere.example/v4")
-    with pytest.raises(InvalidInput, match="another host"):
-        await CoinMetrics(FakeFetch(lambda url, _: pages[url]), API).read({}, NOW)
+
+async def test_pages_of_another_host_are_asked_for_at_ours() -> None:
+    """Behind a proxy the host tells the address that it has itself."""
+    inner = "http://inner.example:8080/timeseries/asset-metrics?next_page_token=0.a"
+    pages = {
+        API: api_page([{"time": "2026-10-18", "TxCnt": "1"}], inner),
+        f"{API}?next_page_token=0.a": api_page([{"time": "2026-10-19", "TxCnt": "2"}], ""),
+    }
+    answer = await CoinMetrics(FakeFetch(lambda url, _: pages[url]), API).read({}, NOW)
+    assert [each.value for each in answer.observations] == [1.0, 2.0]
 
 
-async def test_pages_that_go_round_in_a_circle_end() -> None:
-    page = api_page([{"time": "2026-10-18", "TxCnt": "1"}], f"{API}?next_page_token=0.a")
-    with pytest.raises(InvalidInput, match="pages"):
-        await CoinMetrics(FakeFetch(lambda *_: page), API).read({}, NOW)
+async def test_a_whole_history_may_come_in_pages_of_thirty_days() -> None:
+    days = list(ROWS)
+
+    def host(url: str, _: dict[str, str]) -> bytes:
+        first = int(url.partition("?next_page_token=0.")[2] or 0)
+        rows = [{"time": iso_day(t_ms), "TxCnt": "5"} for t_ms in days[first : first + 30]]
+        more = f"{API}?next_page_token=0.{first + 30}" if first + 30 < len(days) else None
+        return api_page(rows, more)
+
+    fetch = FakeFetch(host)
+    answer = await CoinMetrics(fetch, API).read({}, NOW)
+
+    assert len(answer.observations) == len(days) > 6_000
+    assert len(fetch.asked) == -(-len(days) // 30)
+
+
+@pytest.mark.parametrize("by", ["url", "token"])
+async def test_pages_that_go_round_in_a_circle_end_at_once(by: str) -> None:
+    asked = 0
+
+    def host(_: str, __: dict[str, str]) -> bytes:
+        nonlocal asked
+        asked += 1
+        row = {"asset": "btc", "time": "2026-10-18", "TxCnt": "1"}
+        turn = asked % 3 if by == "url" else asked
+        token = {} if by == "url" else {"next_page_token": f"0.{asked % 3}"}
+        return json.dumps({"data": [row], "next_page_url": f"{API}?turn={turn}"} | token).encode()
+
+    with pytest.raises(InvalidInput, match="circle"):
+        await CoinMetrics(FakeFetch(host), API).read({}, NOW)
+    assert asked == 4
 
 
 async def test_an_answer_without_rows_for_days_that_were_is_not_taken_for_good() -> None:
