@@ -188,6 +188,12 @@ class TestCbbi:
         assert len((await source.read({}, NOW_MS)).observations) == 10
         assert {asked.path for asked in host.asked} == {"/cbbi/data/latest.json"}
 
+    async def test_the_setting_may_name_the_file_itself_wherever_it_is(self, host: Upstream, fetch: Fetch) -> None:
+        host.answer = lambda _: Reply(cbbi_file([TODAY_MS - DAY_MS]))
+        assert len((await Cbbi(fetch, f"{host.url}/copies/index.json?day=new").read({}, NOW_MS)).observations) == 10
+        (asked,) = host.asked
+        assert (asked.path, asked.query) == ("/copies/index.json", {"day": "new"})
+
     async def test_half_a_file_is_not_taken_for_the_whole(self, host: Upstream, fetch: Fetch) -> None:
         whole = cbbi_file([TODAY_MS - DAY_MS])
         body = whole[:-30]

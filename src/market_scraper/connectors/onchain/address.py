@@ -20,6 +20,12 @@ def join(base: str, resource: str) -> str:
     return root(base, resource) + resource
 
 
+def file(base: str, resource: str) -> str:
+    """The address of a file (`/a/b.csv`): the base as it is when it names a file of that kind, else `join`."""
+    kind = "." + resource.rpartition(".")[2]
+    return base if urlsplit(base).path.lower().endswith(kind) else join(base, resource)
+
+
 def _segments(resource: str) -> list[str]:
     return resource.rstrip("/").split("/")
 

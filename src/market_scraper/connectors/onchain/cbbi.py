@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from market_scraper.connectors.onchain.address import join
+from market_scraper.connectors.onchain.address import file
 from market_scraper.connectors.onchain.fetch import Fetch
 from market_scraper.connectors.onchain.sieve import Sieve, day, decode, iso_day
 from market_scraper.domain.errors import InvalidInput
@@ -48,8 +48,9 @@ class Cbbi:
     metrics = tuple(METRIC_OF.values())
 
     def __init__(self, fetch: Fetch, url: str) -> None:
+        """`url`: the host's root, a base path, or the file itself under any name that ends in `.json`."""
         self._fetch = fetch
-        self._url = join(url, "/cbbi/data/latest.json")
+        self._url = file(url, "/cbbi/data/latest.json")
         self._given: dict[str, int] = {}  # by metric, the newest t of the file that was read last
         self._notes: tuple[Note, ...] = ()  # what there is to say of that file
 

@@ -1,6 +1,6 @@
 import pytest
 
-from market_scraper.connectors.onchain.address import join, root
+from market_scraper.connectors.onchain.address import file, join, root
 
 CBBI = "/cbbi/data/latest.json"
 METRICS = "/v4/timeseries/asset-metrics"
@@ -33,3 +33,18 @@ def test_what_base_and_resource_share_is_not_repeated(base: str, resource: str, 
 )
 def test_a_base_that_names_one_of_several_resources_is_the_root_of_all(base: str) -> None:
     assert root(base, "/stats", "/charts/difficulty", "/charts/hash-rate") == "http://h/x"
+
+
+@pytest.mark.parametrize(
+    ("base", "address"),
+    [
+        ("http://h/copies/cbbi.json", "http://h/copies/cbbi.json"),
+        ("http://h/latest.JSON?key=a%2Cb", "http://h/latest.JSON?key=a%2Cb"),
+        ("http://h/cbbi/data/latest.json", "http://h/cbbi/data/latest.json"),
+        ("http://h/json", "http://h/json/cbbi/data/latest.json"),
+        ("http://h/btc.csv", "http://h/btc.csv/cbbi/data/latest.json"),
+        ("http://h?x=a.json", "http://h/cbbi/data/latest.json"),
+    ],
+)
+def test_a_base_that_names_a_file_of_that_kind_is_the_file_itself(base: str, address: str) -> None:
+    assert file(base, CBBI) == address
