@@ -14,13 +14,15 @@ from market_scraper.connectors.onchain.asset_metrics import (
     note_missing,
     page,
 )
-from market_scraper.connectors.onchain.fetch import Fetch, Refused
+from market_scraper.connectors.onchain.fetch import Fetch, Fetched, Refused
 from market_scraper.connectors.onchain.progress import Ask, Progress
 from market_scraper.connectors.onchain.sieve import Sieve, iso_day
 from market_scraper.domain.errors import InvalidInput
 from market_scraper.domain.onchain import DAY_MS, Answer, Note, Source
 
 RESOURCE = "/v4/timeseries/asset-metrics"
+UNVERSIONED = RESOURCE.removeprefix("/v4")
+"""Where the resource is under a base that stands for `/v4` already, as `/cm` of a proxy may."""
 
 COLUMNS = {
     "active_addresses": Column("AdrActCnt"),
@@ -39,6 +41,8 @@ LIMIT_BYTES = 8 * 2**20
 MOST_PAGES = 1_000
 """All days until 2091, at a host that gives 30 of them a page."""
 
+NOT_FOUND = 404
+
 ONE_REFUSED = (400, 403)
 """What the whole request gets for one metric that is unknown, or not ours to have, where `ignore_…` is not heeded."""
 
@@ -53,7 +57,7 @@ class CoinMetrics:
     metrics = tuple(COLUMNS)
 
     def __init__(self, fetch: Fetch, url: str) -> None:
-        """`url`: the host's root, its `/v4`, or the whole resource."""
+        """`url`: the host's root, its `/v4` or what stands for it, or the whole resource."""
         self._api = AssetMetricsApi(fetch, self.name, url)
         self._progress = Progress(again_days=AGAIN_DAYS)
 
@@ -71,7 +75,8 @@ class AssetMetricsApi:
     """`/timeseries/asset-metrics` as two sources ask it."""
 
     def __init__(self, fetch: Fetch, source: Source, url: str) -> None:
-        self.url = join(url, RESOURCE)
+        # The same one twice, unless the base says nothing of `/v4`.
+        self._urls = list(dict.fromkeys((join(url, RESOURCE), join(url, UNVERSIONED))))
         self._fetch = fetch
         self._source = source
 
@@ -143,7 +148,7 @@ class AssetMetricsApi:
 
     async def _rows(self, names: list[str], start_ms: int) -> tuple[list[Row], list[Note]]:
         """All pages of a query, and what the host announces."""
-        params: dict[str, str] | None = {
+        params = {
             "assets": "btc",
             "metrics": ",".join(names),
             "frequency": "1d",
@@ -153,20 +158,39 @@ class AssetMetricsApi:
             "ignore_forbidden_errors": "true",
             "ignore_unsupported_errors": "true",
         }
-        rows, notes, url = list[Row](), list[Note](), self.url
+        rows, notes = list[Row](), list[Note]()
         left_bytes, told = LIMIT_BYTES, set[str]()
+        fetched = await self._first_page(params)
         for _ in range(MOST_PAGES):
-            fetched = await self._fetch.get(self._source, url, params, limit_bytes=left_bytes)
             left_bytes -= len(fetched.body)
             answer = page(fetched.body)
             rows += answer.data
             notes += fetched.notes
-            following = next_url(answer, self.url)
+            following = next_url(answer, self._urls[0])
             if following is None:
                 return rows, notes
             words = {following, str(answer.next_page_token or following)}
             if told & words:
                 raise InvalidInput("the pages go round in a circle")
             told |= words
-            url, params = following, None
+            fetched = await self._fetch.get(self._source, following, limit_bytes=left_bytes)
         raise InvalidInput(f"more than {MOST_PAGES} pages")
+
+    async def _first_page(self, params: Mapping[str, str]) -> Fetched:
+        """From the address that worked last or, where that is not found, from the other one, which is then the first.
+
+        Raises Refused, of the first one when none is found.
+        """
+        refused: Refused | None = None
+        for at, url in enumerate(self._urls):
+            try:
+                fetched = await self._fetch.get(self._source, url, params, limit_bytes=LIMIT_BYTES)
+            except Refused as error:
+                if error.status != NOT_FOUND:
+                    raise
+                refused = refused or error
+            else:
+                self._urls.insert(0, self._urls.pop(at))
+                return fetched
+        assert refused is not None  # there is an address
+        raise refused

@@ -100,6 +100,47 @@ async def test_when_all_are_forbidden_the_source_is_failing() -> None:
         await CoinMetrics(FakeFetch(lambda *_: refused), API).read({}, NOW)
 
 
+NOT_FOUND = Refused("host", 404, b"", retry_after_s=None)
+
+
+def serving(only: str) -> FakeFetch:
+    return FakeFetch(lambda url, params: api(ROWS, params) if url == only else NOT_FOUND)
+
+
+@pytest.mark.parametrize("base", ["http://h/cm", "http://h/cm/", "http://h/cm/timeseries/asset-metrics"])
+async def test_a_base_that_stands_for_v4_is_found_out_once(base: str) -> None:
+    served = "http://h/cm/timeseries/asset-metrics"
+    fetch = serving(served)
+    source = CoinMetrics(fetch, base)
+
+    first = await source.read({}, NOW)
+    again = await source.read(newest(first), NOW)
+
+    assert [url for url, _ in fetch.asked] == [f"{base.rstrip('/')}/v4/timeseries/asset-metrics", served, served]
+    assert newest(again) == newest(first) == dict.fromkeys(source.metrics, day_ms("2026-10-19"))
+
+
+@pytest.mark.parametrize(("base", "asks"), [("http://h/cm", 2), ("http://h", 2), (API, 1), ("http://h/x/v4", 1)])
+async def test_a_host_without_the_resource_is_asked_at_each_place_once(base: str, asks: int) -> None:
+    fetch = serving("")
+    with pytest.raises(Refused, match="404"):
+        await CoinMetrics(fetch, base).read({}, NOW)
+    assert len({url for url, _ in fetch.asked}) == len(fetch.asked) == asks
+
+
+async def test_a_metric_that_is_forbidden_under_a_base_that_stands_for_v4_costs_only_itself() -> None:
+    def host(url: str, params: dict[str, str]) -> bytes | Exception:
+        if url != "http://h/cm/timeseries/asset-metrics":
+            return NOT_FOUND
+        try:
+            return api(ROWS, params, forbidden=["HashRate"], heeds=False)
+        except Refused as error:
+            return error
+
+    answer = await CoinMetrics(FakeFetch(host), "http://h/cm").read({}, NOW)
+    assert set(newest(answer)) == {"active_addresses", "transaction_count", "supply", "mvrv"}
+
+
 async def test_pages_are_followed_until_there_is_none() -> None:
     pages = {
         API: api_page([{"time": "2026-10-18", "TxCnt": "1"}], f"{API}?next_page_token=0.a"),
