@@ -50,9 +50,9 @@ CHARTS = {
 
 
 class WirePoint(msgspec.Struct):
-    """`x` is in Unix seconds."""
+    """`x` is in Unix seconds; either may be text."""
 
-    x: float
+    x: object
     y: object = None
 
 

@@ -23,12 +23,12 @@ UPDATE_SLACK_S = 120.0
 
 
 class WireRow(msgspec.Struct):
-    """One day. The numbers are text."""
+    """One day. The numbers are text so far, and may as well be numbers."""
 
-    value: str | int
-    timestamp: str | int
-    value_classification: str | None = None
-    time_until_update: str | float | None = None  # seconds; only on the newest row
+    value: object
+    timestamp: object
+    value_classification: object = None  # kept when it is text
+    time_until_update: object = None  # seconds; only on the newest row
 
 
 class WireAnswer(msgspec.Struct):
@@ -81,9 +81,12 @@ def parse(body: bytes, sieve: Sieve, now_ms: int) -> float | None:
             continue
         if t_ms > now_ms:
             sieve.refuse(METRIC, t_ms, "the day has not begun")
+        elif row.value is None:
+            sieve.refuse(METRIC, t_ms, "the day has no value")
         elif t_ms not in seen:
             seen.add(t_ms)
-            sieve.take(METRIC, t_ms, row.value, label=row.value_classification)
+            label = row.value_classification if isinstance(row.value_classification, str) else None
+            sieve.take(METRIC, t_ms, row.value, label=label)
             if len(seen) == 1:
                 next_in_s = _seconds(row.time_until_update)
     return next_in_s
@@ -94,7 +97,7 @@ def _days(newest_ms: int | None, now_ms: int) -> int:
     return 0 if newest_ms is None else max(now_ms - newest_ms, 0) // DAY_MS + 1 + DAYS_AGAIN
 
 
-def _seconds(raw: str | float | None) -> float | None:
+def _seconds(raw: object) -> float | None:
     """Until the next value may be there; None for what no day can hold."""
     try:
         seconds = number(raw)

@@ -107,6 +107,14 @@ def test_a_chart_gives_whole_days_after_those_that_are_held_and_the_last_point_o
     assert answer.notes == ()
 
 
+def test_points_whose_time_is_text_are_points() -> None:
+    day = day_ms("2026-08-15") // 1000
+    values = [{"x": str(day), "y": 1.5}, {"x": f"{day + 86_400:.9E}", "y": "2"}, {"x": "soon", "y": 3}, {"y": 4}]
+    answer = charted(json.dumps({"status": "ok", "unit": "BTC", "values": values}).encode(), "supply")
+    assert by_day(answer) == {day_ms("2026-08-15"): 1.5, day_ms("2026-08-16"): 2.0}
+    assert answer.notes[0].text.startswith("2 refused")
+
+
 def test_points_that_cannot_be_are_refused_and_the_zeros_of_the_beginning_are_nothing() -> None:
     day = day_ms("2026-08-15") // 1000
     points: list[tuple[float, object]] = [(day, 0), (day + 86_400, -4), (day + 172_800, None), (5, 1), (day, 0.0)]

@@ -78,6 +78,20 @@ def test_half_a_row_and_a_null_leave_the_other_days() -> None:
     assert [note.kind for note in found.notes] == ["refused"]
 
 
+@pytest.mark.parametrize("value", [47, 47.0, "47", "47.0", "4.7e1"])
+@pytest.mark.parametrize("stamp", [1787011200, 1787011200.0, "1787011200", "1787011200.0", "1.7870112E9"])
+def test_numbers_are_numbers_in_any_notation(value: object, stamp: object) -> None:
+    found = read(answer({"value": value, "timestamp": stamp, "time_until_update": 25675.0}))
+    assert values(found) == {day_ms("2026-08-18"): 47.0}
+    assert (found.notes, found.next_in_s) == ((), 25_795.0)
+
+
+@pytest.mark.parametrize("word", [7, None, ["Neutral"], {"en": "Neutral"}, True])
+def test_a_label_that_is_no_text_is_none_and_the_value_stays(word: object) -> None:
+    (said,) = read(answer(row("2026-08-18", value_classification=word))).observations
+    assert (said.value, said.label) == (47.0, None)
+
+
 def test_of_two_rows_of_a_day_the_newest_stands() -> None:
     assert values(read(answer(row("2026-08-18", "50"), row("2026-08-18", "40")))) == {day_ms("2026-08-18"): 50.0}
 
