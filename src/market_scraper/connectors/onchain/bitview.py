@@ -36,9 +36,16 @@ FORBIDDEN = 403
 HOPELESS = 4
 """When this many names alone are refused before one was given, it is not the names."""
 
+MOST_SEARCHES = 8
+"""Of one read, for the new names of series that are gone."""
+
+FOUND = 20
+"""Names that a search is asked for: most of them are of other series that we know."""
+
 # "'sopr' not found, did you mean …", "'sopr' doesn't support the requested index" (brk_error, 2026-06).
 _FIRST_QUOTED = re.compile(rb"'([A-Za-z0-9_]{1,100})'")
 _OURS = frozenset(name for series in SERIES.values() for name in series.names)  # never the new name of another
+_HOLDERS = ("sth_", "lth_")  # one series of all coins has its twins of short-term and long-term holders' coins
 _NAME = re.compile(r"[A-Za-z0-9_]{1,100}")
 
 
@@ -121,9 +128,9 @@ class Bitview:
         return sieve.answer()
 
     async def _drift(self, gone: Mapping[str, int]) -> tuple[Note, ...]:
-        """What to tell of names that are gone. The host's search is asked for one of them a read, and once for each."""
+        """What to tell of names that are gone. The host's search is asked once for each, some of them a read."""
         notes: list[Note] = []
-        searched = False
+        await self._search([name for name, status in gone.items() if name != DATE and status != FORBIDDEN])
         for metric, series in SERIES.items():
             for at, name in enumerate(series.names):
                 if name not in gone:
@@ -131,9 +138,6 @@ class Bitview:
                 if gone[name] == FORBIDDEN:
                     notes.append(Note(kind="missing_metric", metric=metric, text=f"{name} is refused: HTTP 403"))
                     continue
-                if name not in self._hints and not searched:
-                    searched = True
-                    self._hints[name] = await self._hint(name)
                 instead = next((other for other in series.names[at + 1 :] if other not in gone), None)
                 said = f"; {instead} is read instead" if instead is not None else self._hints.get(name, "")
                 notes.append(Note(kind="schema_drift", metric=metric, text=f"{name} is not served by day{said}"))
@@ -141,16 +145,25 @@ class Bitview:
             notes.append(Note(kind="schema_drift", text="the series date is not served; days are counted by index"))
         return tuple(notes)
 
-    async def _hint(self, name: str) -> str:
-        try:
-            fetched = await self._fetch.get(
-                self.name, self._root + SEARCH, {"q": name, "limit": "10"}, limit_bytes=SMALL_BYTES
-            )
-            found = decode(fetched.body, list[str])
-        except (SourceError, InvalidInput):
-            return ""
-        names = [other for other in found if other not in _OURS and _NAME.fullmatch(other)]
-        return f"; is it now {' or '.join(names[:3])}?" if names else ""
+    async def _search(self, names: Iterable[str]) -> None:
+        """Find out what to say of names; a search that fails is tried again at the next read, and ends this one's."""
+        for name in [name for name in names if name not in self._hints][:MOST_SEARCHES]:
+            try:
+                fetched = await self._fetch.get(
+                    self.name, self._root + SEARCH, {"q": name, "limit": str(FOUND)}, limit_bytes=SMALL_BYTES
+                )
+                self._hints[name] = _hint(name, decode(fetched.body, list[str]))
+            except (Refused, InvalidInput):
+                self._hints[name] = ""
+            except SourceError:
+                return
+
+
+def _hint(lost: str, found: Iterable[str]) -> str:
+    """What may be the new name of a lost one: nothing that is known to be another series."""
+    twins = tuple(prefix for prefix in _HOLDERS if not lost.startswith(prefix))
+    names = [name for name in found if name not in _OURS and not name.startswith(twins) and _NAME.fullmatch(name)]
+    return f"; is it now {' or '.join(names[:3])}?" if names else ""
 
 
 def _names(metrics: Iterable[str], gone: Mapping[str, int]) -> dict[str, str]:

@@ -74,16 +74,69 @@ async def test_a_renamed_series_is_noted_with_what_the_host_calls_it_now_and_the
     assert "mvrv" not in answer.notes[0].text  # the search finds it alike, but it is known under its own name
 
 
-async def test_the_host_is_asked_for_one_new_name_a_read_and_once_for_each() -> None:
+async def test_of_several_renamed_series_the_new_names_are_found_in_one_read() -> None:
     gone = {"mvrv": "mvrv_now", "nupl": "nupl_now", "puell_multiple": "puell_now"}
     fetch = FakeFetch(BitviewHost(LAST, renamed=gone))
     bitview = Bitview(fetch, ROOT)
 
-    for _ in range(5):
+    for _ in range(2):
         answer = await bitview.read(KNOWN, NOW)
 
-    assert searches(fetch) == ["mvrv", "nupl", "puell_multiple"]
+        told = " ".join(note.text for note in answer.notes)
+        assert all(f"{old} is not served by day; is it now {new} or" in told for old, new in gone.items())
+    assert sorted(searches(fetch)) == sorted(gone)  # once for each
+
+
+async def test_the_host_is_asked_for_some_new_names_a_read() -> None:
+    gone = {SERIES[age_metric(band)].names[0]: f"age_{band}" for band in AGE_BANDS[:10]}
+    fetch = FakeFetch(BitviewHost(LAST, renamed=gone))
+    bitview = Bitview(fetch, ROOT)
+
+    counts = []
+    for _ in range(3):
+        answer = await bitview.read(KNOWN, NOW)
+        counts.append(len(searches(fetch)))
+
+    assert counts == [8, 10, 10]
     assert all(new in " ".join(note.text for note in answer.notes) for new in gone.values())
+
+
+async def test_a_search_that_fails_is_left_for_the_next_read() -> None:
+    host = BitviewHost(LAST, renamed={"mvrv": "mvrv_now", "nupl": "nupl_now"})
+    is_down = True
+
+    def hosts(url: str, params: dict[str, str]) -> bytes | Exception:
+        down = SourceError("bitview", "HTTP 500", retry_after_s=60.0)
+        return down if url == SEARCH and is_down else host(url, params)
+
+    fetch = FakeFetch(hosts)
+    bitview = Bitview(fetch, ROOT)
+    await bitview.read(KNOWN, NOW)
+    assert len(searches(fetch)) == 1
+    is_down = False
+    answer = await bitview.read(KNOWN, NOW)
+    assert [note.text.partition("now ")[2] for note in answer.notes] == [
+        "mvrv_now or price_close?",
+        "nupl_now or price_close?",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("lost", "suggested"),
+    [
+        ("mvrv", "mvrv_ratio"),
+        ("sth_sopr_24h", "sth_mvrv_z or sth_mvrv or mvrv_ratio"),
+        ("lth_sopr_24h", "lth_mvrv or mvrv_ratio"),
+    ],
+)
+async def test_what_is_known_to_be_another_series_is_not_suggested(lost: str, suggested: str) -> None:
+    host = BitviewHost(LAST, renamed={lost: "gone"})
+    found = b'["sth_mvrv_z", "sth_mvrv", "lth_mvrv", "nupl", "sopr_24h", "lth_sopr_24h", "a b", "mvrv_ratio"]'
+    fetch = FakeFetch(lambda url, params: found if url == SEARCH else host(url, params))
+
+    (note,) = (await Bitview(fetch, ROOT).read(KNOWN, NOW)).notes
+
+    assert note.text == f"{lost} is not served by day; is it now {suggested}?"
 
 
 async def test_the_next_best_name_is_read_where_there_is_one() -> None:
