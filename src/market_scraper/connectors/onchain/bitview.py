@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from market_scraper.connectors.onchain.address import root
-from market_scraper.connectors.onchain.bitview_series import DATE, GROUPS, SERIES, gather, wrapped
+from market_scraper.connectors.onchain.bitview_series import DATE, GROUPS, SERIES, Fewer, gather, wrapped
 from market_scraper.connectors.onchain.fetch import Fetch, Fetched, Refused
 from market_scraper.connectors.onchain.progress import Ask, Progress
 from market_scraper.connectors.onchain.sieve import Sieve, decode, iso_day
@@ -31,7 +31,7 @@ SMALL_BYTES = 65_536
 NOT_SERVED = (400, 403, 404)
 """What a bulk request gets for one name that is not there (404), not by day (400) or not for us."""
 
-FORBIDDEN = 403
+FORBIDDEN, NOT_FOUND = 403, 404
 
 HOPELESS = 4
 """When this many names alone are refused before one was given, it is not the names."""
@@ -88,8 +88,9 @@ class Bitview:
         )
 
     async def _ask(self, ask: Ask, reading: _Reading) -> Answer:
-        """Raises Refused when no series at all is served."""
-        sieve, notes, refused = Sieve(), list[Note](), None
+        """Raises Refused, or Fewer, when no series at all is served."""
+        sieve, notes = Sieve(), list[Note]()
+        refused: Refused | Fewer | None = None
         for group in GROUPS:
             parts = [[metric for metric in group if metric in ask.metrics]]
             while parts:
@@ -99,15 +100,15 @@ class Bitview:
                 asked = [*((DATE,) if reading.dated else ()), *named.values()]
                 try:
                     fetched = await self._bulk(asked, ask)
-                except Refused as error:
-                    if error.status not in NOT_SERVED:
+                    await asyncio.to_thread(_parse, fetched.body, asked, named, ask, sieve, reading.now_ms)  # 40 ms
+                except (Refused, Fewer) as error:
+                    if isinstance(error, Refused) and error.status not in NOT_SERVED:
                         raise
                     refused = error
                     parts = [*_suspects(named, asked, error, reading), *parts]
                     continue
                 reading.given = True
                 notes += fetched.notes
-                await asyncio.to_thread(_parse, fetched.body, asked, named, ask, sieve, reading.now_ms)  # some 40 ms
         if refused is not None and not reading.given:
             raise refused
         return sieve.answer(tuple(notes))
@@ -172,17 +173,23 @@ def _names(metrics: Iterable[str], gone: Mapping[str, int]) -> dict[str, str]:
     return {metric: name for metric, name in left.items() if name is not None}
 
 
-def _suspects(named: Mapping[str, str], asked: list[str], refused: Refused, reading: _Reading) -> list[list[str]]:
-    """After a refusal: what to ask for next, metrics by request. Who is found guilty is `gone`."""
+def _suspects(
+    named: Mapping[str, str], asked: list[str], refused: Refused | Fewer, reading: _Reading
+) -> list[list[str]]:
+    """After a refusal: what to ask for next, metrics by request. Who is found guilty is `gone`.
+
+    To leave a series out is a refusal that does not say of what.
+    """
     metrics = list(named)
-    found = _FIRST_QUOTED.search(refused.body)
+    status, body = (refused.status, refused.body) if isinstance(refused, Refused) else (NOT_FOUND, b"")
+    found = _FIRST_QUOTED.search(body)
     culprit = found[1].decode() if found is not None else None
     if culprit == DATE and reading.dated:
         reading.dated = False
-        reading.gone[DATE] = refused.status
+        reading.gone[DATE] = status
         return [metrics]
     if culprit is not None and culprit in asked:
-        reading.gone[culprit] = refused.status
+        reading.gone[culprit] = status
         return [metrics]
     if reading.dated:  # the words say nothing to us: the helper is the first to be left out
         reading.dated = False
@@ -190,7 +197,7 @@ def _suspects(named: Mapping[str, str], asked: list[str], refused: Refused, read
     if len(metrics) > 1:
         half = len(metrics) // 2
         return [metrics[:half], metrics[half:]]
-    reading.gone[named[metrics[0]]] = refused.status
+    reading.gone[named[metrics[0]]] = status
     reading.misses += 1
     if reading.misses >= HOPELESS and not reading.given:
         raise refused

@@ -67,15 +67,21 @@ class WireSeries(msgspec.Struct, frozen=True):
     data: list[object]
 
 
+class Fewer(InvalidInput):
+    """A bulk answer lacks some of the series that were asked for; which, only asking for fewer at a time tells."""
+
+
 def wrapped(body: bytes, names: Sequence[str]) -> dict[str, WireSeries | InvalidInput]:
-    """A bulk answer by name; it carries none itself and is in the order of asking. Raises InvalidInput.
+    """A bulk answer by name; it carries none itself and is in the order of asking. Raises Fewer, or InvalidInput.
 
     A series that is not whole comes as the reason why, so that the others stay.
     """
     is_single = body.lstrip()[:1] == b"{"  # what a bulk of one name gives
     items: list[object] = [decode(body, dict[str, object])] if is_single else decode(body, list[object])
     if len(items) != len(names):
-        raise InvalidInput(f"{len(items)} series came for {len(names)} names")
+        is_error = is_single and isinstance(_whole(items[0]), InvalidInput)  # no series, but words
+        kind = Fewer if len(items) < len(names) and not is_error else InvalidInput
+        raise kind(f"{len(items)} series came for {len(names)} names")
     return {name: _whole(item) for name, item in zip(names, items, strict=True)}
 
 

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from market_scraper.connectors.onchain.bitview import Bitview
@@ -194,6 +196,51 @@ async def test_one_forbidden_series_is_noted_as_such_and_not_searched_for() -> N
     assert set(newest(answer)) == set(METRICS_GIVEN) - {"nupl"}
     assert [(note.kind, note.metric) for note in answer.notes] == [("missing_metric", "nupl")]
     assert searches(fetch) == []
+
+
+def leaving_out(host: BitviewHost, *names: str, alone: bool = False) -> FakeFetch:
+    """A host that answers a bulk request as if it had not been asked for some names."""
+
+    def hosts(url: str, params: dict[str, str]) -> bytes | Exception:
+        if url != BULK:
+            return host(url, params)
+        kept = [name for name in params["series"].split(",") if name not in names]
+        if not kept:
+            return b"[]"
+        whole = host(url, params | {"series": ",".join(kept)})
+        assert isinstance(whole, bytes)
+        items = json.loads(whole)
+        return json.dumps(items[0] if alone and len(items) == 1 else items).encode()
+
+    return FakeFetch(hosts)
+
+
+@pytest.mark.parametrize("alone", [False, True])
+@pytest.mark.parametrize("lost", [("nupl",), ("mvrv", "lth_sopr_24h"), ("supply", "circulating_supply"), ("date",)])
+async def test_series_that_a_bulk_answer_leaves_out_are_found_and_the_others_stay(
+    lost: tuple[str, ...], alone: bool
+) -> None:
+    fetch = leaving_out(BitviewHost(LAST), *lost, alone=alone)
+    answer = await Bitview(fetch, ROOT).read(KNOWN, NOW)
+
+    of_lost = {metric for metric, series in SERIES.items() if set(series.names) <= set(lost)}
+    assert set(newest(answer)) == set(METRICS_GIVEN) - of_lost
+    assert {note.metric for note in answer.notes if note.kind == "schema_drift"} == of_lost
+    assert len(fetch.asked) <= 30
+
+
+async def test_when_a_bulk_answer_leaves_out_everything_it_gives_up_soon() -> None:
+    fetch = leaving_out(BitviewHost(LAST), *BitviewHost(LAST).names())
+    with pytest.raises(InvalidInput, match="0 series came"):
+        await Bitview(fetch, ROOT).read({}, NOW)
+    assert len(fetch.asked) <= 12
+
+
+async def test_words_instead_of_series_are_not_taken_apart() -> None:
+    fetch = FakeFetch(lambda *_: b'{"error": "busy"}')
+    with pytest.raises(InvalidInput):
+        await Bitview(fetch, ROOT).read({}, NOW)
+    assert len(fetch.asked) == 1
 
 
 async def test_a_request_that_weighs_too_much_is_cut_in_halves() -> None:
