@@ -9,7 +9,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from market_scraper.connectors.onchain.address import root
-from market_scraper.connectors.onchain.bitview_series import DATE, GROUPS, SERIES, Fewer, gather, wrapped
+from market_scraper.connectors.onchain.bitview_series import (
+    DATE,
+    GROUPS,
+    SERIES,
+    Fewer,
+    WireSeries,
+    gather,
+    one_wrapped,
+    wrapped,
+)
 from market_scraper.connectors.onchain.fetch import Fetch, Fetched, Refused
 from market_scraper.connectors.onchain.progress import Ask, Progress
 from market_scraper.connectors.onchain.sieve import Sieve, decode, iso_day
@@ -17,6 +26,7 @@ from market_scraper.domain.errors import InvalidInput, SourceError
 from market_scraper.domain.onchain import Answer, Note, Source
 
 BULK, SEARCH, HEIGHT = "/api/series/bulk", "/api/series/search", "/api/blocks/tip/height"
+SINGLE = "/api/series/{}/day1"
 HEIGHT_METRIC = "block_height"
 
 AGAIN_DAYS = 7
@@ -60,10 +70,15 @@ class _Reading:
     misses: int = 0  # names that were refused alone
 
 
+class _NoBulk(Exception):
+    """The host serves single series, but has no route for many at once."""
+
+
 class Bitview:
     """Implements `ports.sources.OnChainSource`. The whole history comes in slices, oldest first.
 
     A series that is gone is noted with the name that the host's search suggests; ours to check, never read unasked.
+    Where the host has no bulk route, this object asks for one series after the other from then on.
     """
 
     name = Source.BITVIEW
@@ -75,20 +90,35 @@ class Bitview:
         self._fetch = fetch
         self._progress = Progress(again_days=AGAIN_DAYS, slice_days=SLICE_DAYS)
         self._hints: dict[str, str] = {}  # by name that is gone: what to say of it
+        self._has_bulk = True
 
     async def read(self, newest: Mapping[str, int], now_ms: int) -> Answer:
-        """Two requests for what is new, two for each slice of history that is missing, one for the tip's height."""
-        reading = _Reading(now_ms)
-        answer = await self._progress.read(SERIES, newest, now_ms, lambda ask: self._ask(ask, reading))
+        """Two requests for what is new, two for each slice of history that is missing, one for the tip's height.
+
+        Without a bulk route as many as there are series, for what is new and for all of history alike.
+        """
+        try:
+            answer, gone = await self._series(newest, now_ms)
+        except _NoBulk:
+            self._has_bulk = False
+            # The whole history of one series weighs less than a slice of all of them.
+            self._progress = Progress(again_days=AGAIN_DAYS)
+            answer, gone = await self._series(newest, now_ms)
         height = await self._height(now_ms)
         return Answer(
             observations=answer.observations + height.observations,
-            notes=(*answer.notes, *height.notes, *await self._drift(reading.gone)),
+            notes=(*answer.notes, *height.notes, *await self._drift(gone)),
             next_in_s=answer.next_in_s,
         )
 
+    async def _series(self, newest: Mapping[str, int], now_ms: int) -> tuple[Answer, Mapping[str, int]]:
+        """What came, and the names that are gone."""
+        reading = _Reading(now_ms)
+        way = self._ask if self._has_bulk else self._ask_singly
+        return await self._progress.read(SERIES, newest, now_ms, lambda ask: way(ask, reading)), reading.gone
+
     async def _ask(self, ask: Ask, reading: _Reading) -> Answer:
-        """Raises Refused, or Fewer, when no series at all is served."""
+        """Raises Refused, or Fewer, when no series at all is served; _NoBulk when one is, but not in bulk."""
         sieve, notes = Sieve(), list[Note]()
         refused: Refused | Fewer | None = None
         for group in GROUPS:
@@ -105,6 +135,8 @@ class Bitview:
                     if isinstance(error, Refused) and error.status not in NOT_SERVED:
                         raise
                     refused = error
+                    if len(named) == 1 and not reading.given and await self._is_single(asked[-1], ask, error):
+                        raise _NoBulk from error
                     parts = [*_suspects(named, asked, error, reading), *parts]
                     continue
                 reading.given = True
@@ -114,10 +146,48 @@ class Bitview:
         return sieve.answer(tuple(notes))
 
     async def _bulk(self, names: list[str], ask: Ask) -> Fetched:
-        params = {"series": ",".join(names), "index": "day1", "start": iso_day(ask.start_ms)}
-        if ask.end_ms is not None:
-            params["end"] = iso_day(ask.end_ms)
+        params = {"series": ",".join(names), "index": "day1", **_range(ask)}
         return await self._fetch.get(self.name, self._root + BULK, params, limit_bytes=LIMIT_BYTES)
+
+    async def _ask_singly(self, ask: Ask, reading: _Reading) -> Answer:
+        """One series after the other, at the host's pace. Raises Refused when the first ones are not served at all."""
+        sieve, notes = Sieve(), list[Note]()
+        found: dict[str, WireSeries | InvalidInput] = {}
+        named: dict[str, str] = {}
+        for metric, names in ((None, (DATE,)), *((metric, SERIES[metric].names) for metric in ask.metrics)):
+            for name in (name for name in names if name not in reading.gone):
+                try:
+                    fetched = await self._single(name, ask)
+                except Refused as error:
+                    if error.status not in NOT_SERVED:
+                        raise
+                    _miss(name, error, reading)
+                    continue
+                found[name] = await asyncio.to_thread(one_wrapped, fetched.body)
+                notes += fetched.notes
+                if metric is not None:
+                    reading.given = True
+                    named[metric] = name
+                break
+        await asyncio.to_thread(
+            gather, found, named, sieve, start_ms=ask.start_ms, end_ms=ask.end_ms, now_ms=reading.now_ms
+        )
+        notes.append(Note(kind="fallback", text=f"there is no {BULK}: series are asked for one by one"))
+        return sieve.answer(tuple(notes))
+
+    async def _single(self, name: str, ask: Ask) -> Fetched:
+        url = self._root + SINGLE.format(name)
+        return await self._fetch.get(self.name, url, _range(ask), limit_bytes=LIMIT_BYTES)
+
+    async def _is_single(self, name: str, ask: Ask, refused: Refused | Fewer) -> bool:
+        """Whether a series that was not found in bulk is served alone."""
+        if not isinstance(refused, Refused) or refused.status != NOT_FOUND:
+            return False
+        try:
+            await self._single(name, ask)
+        except Refused:
+            return False
+        return True
 
     async def _height(self, now_ms: int) -> Answer:
         sieve = Sieve()
@@ -197,11 +267,20 @@ def _suspects(
     if len(metrics) > 1:
         half = len(metrics) // 2
         return [metrics[:half], metrics[half:]]
-    reading.gone[named[metrics[0]]] = status
+    _miss(named[metrics[0]], refused, reading)
+    return [metrics]
+
+
+def _miss(name: str, refused: Refused | Fewer, reading: _Reading) -> None:
+    """Note that a name was refused alone. Raises `refused` when it is not the names."""
+    reading.gone[name] = refused.status if isinstance(refused, Refused) else NOT_FOUND
     reading.misses += 1
     if reading.misses >= HOPELESS and not reading.given:
         raise refused
-    return [metrics]
+
+
+def _range(ask: Ask) -> dict[str, str]:
+    return {"start": iso_day(ask.start_ms)} | ({} if ask.end_ms is None else {"end": iso_day(ask.end_ms)})
 
 
 def _parse(body: bytes, asked: list[str], named: Mapping[str, str], ask: Ask, sieve: Sieve, now_ms: int) -> None:

@@ -85,6 +85,14 @@ def wrapped(body: bytes, names: Sequence[str]) -> dict[str, WireSeries | Invalid
     return {name: _whole(item) for name, item in zip(names, items, strict=True)}
 
 
+def one_wrapped(body: bytes) -> WireSeries | InvalidInput:
+    """The answer of one series, or the reason why it is none."""
+    try:
+        return wrapped(body, ("",))[""]
+    except InvalidInput as error:
+        return error
+
+
 def gather(
     found: Mapping[str, WireSeries | InvalidInput],
     named: Mapping[str, str],

@@ -1,6 +1,7 @@
 """Bitview as a function, for `FakeFetch`: the newest servers' words, over series that are functions of the day."""
 
 import json
+import re
 from collections.abc import Mapping
 
 from market_scraper.connectors.onchain.bitview_series import DATE, SERIES
@@ -10,16 +11,23 @@ from market_scraper.connectors.onchain.sieve import iso_day
 from tests.unit.connectors.onchain.recorded import day_ms
 
 ROOT = "https://bitview.space"
+_SINGLE = re.compile(rf"{ROOT}/api/series/([a-z0-9_]+)/day1")
 BULK, SEARCH, HEIGHT = f"{ROOT}/api/series/bulk", f"{ROOT}/api/series/search", f"{ROOT}/api/blocks/tip/height"
 
 
 class BitviewHost:
-    """Serves the series of SERIES up to `last`; `renamed`: new name by old; `quiet` says no name in its refusals."""
+    """Serves the series of SERIES up to `last`; `renamed`: new name by old; `quiet` says no name in its refusals.
 
-    def __init__(self, last: str, *, renamed: Mapping[str, str] | None = None, quiet: bool = False) -> None:
+    Without `has_bulk` it takes `bulk` for the name of a series that it does not know.
+    """
+
+    def __init__(
+        self, last: str, *, renamed: Mapping[str, str] | None = None, quiet: bool = False, has_bulk: bool = True
+    ) -> None:
         self.last_ms = day_ms(last)
         self.renamed = dict(renamed or {})
         self.quiet = quiet
+        self.has_bulk = has_bulk
         self.height: bytes | Exception = b"970695"
         self.unchanged: dict[str, list[object]] = {}
 
@@ -31,7 +39,11 @@ class BitviewHost:
             assert params.keys() <= {"q", "limit"}
             found = [new for old, new in self.renamed.items() if old == params["q"]]
             return json.dumps(["mvrv", *found, "price_close"]).encode()
+        if (single := _SINGLE.fullmatch(url)) is not None:
+            return self._single(single[1], params)
         assert url == BULK
+        if not self.has_bulk:
+            return self._refusal("bulk")
         assert params.keys() <= {"series", "index", "start", "end"}  # it rejects what it does not know
         assert params["index"] == "day1"
         names = params["series"].split(",")
@@ -40,8 +52,17 @@ class BitviewHost:
         for name in names:
             if name not in self.names():
                 return self._refusal(name)
+        return bulk(names, params["start"], self._end_ms(params))
+
+    def _single(self, name: str, params: dict[str, str]) -> bytes | Exception:
+        assert params.keys() <= {"start", "end"}
+        if name not in self.names():
+            return self._refusal(name)
+        return json.dumps(json.loads(bulk([name], params["start"], self._end_ms(params)))[0]).encode()
+
+    def _end_ms(self, params: dict[str, str]) -> int:
         end_ms = day_ms(params["end"]) if "end" in params else self.last_ms + 1
-        return bulk(names, params["start"], min(end_ms, self.last_ms + 1))
+        return min(end_ms, self.last_ms + 1)
 
     def names(self) -> set[str]:
         """What it serves by day."""

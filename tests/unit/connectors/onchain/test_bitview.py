@@ -177,7 +177,7 @@ async def test_when_the_route_is_gone_it_gives_up_soon() -> None:
 
     with pytest.raises(SourceError, match="404"):
         await Bitview(fetch, ROOT).read({}, NOW)
-    assert len(fetch.asked) <= 12
+    assert len(fetch.asked) <= 14
 
 
 async def test_one_forbidden_series_is_noted_as_such_and_not_searched_for() -> None:
@@ -196,6 +196,54 @@ async def test_one_forbidden_series_is_noted_as_such_and_not_searched_for() -> N
     assert set(newest(answer)) == set(METRICS_GIVEN) - {"nupl"}
     assert [(note.kind, note.metric) for note in answer.notes] == [("missing_metric", "nupl")]
     assert searches(fetch) == []
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+async def test_without_a_bulk_route_series_come_one_by_one_from_then_on(quiet: bool) -> None:
+    host = BitviewHost(LAST, has_bulk=False, quiet=quiet)
+    fetch = FakeFetch(host)
+    bitview = Bitview(fetch, ROOT)
+    whole = await Bitview(FakeFetch(BitviewHost(LAST)), ROOT).read({}, NOW)
+
+    first = await bitview.read({}, NOW)
+    asked = len(fetch.asked)
+    second = await bitview.read(newest(first), NOW)
+
+    assert set(first.observations) == set(whole.observations)
+    assert [note.kind for note in first.notes] == ["fallback"]
+    assert asked <= 10 + len(SERIES) + 2  # to find out, each series whole, the days and the height
+    assert len(fetch.asked) - asked == len(SERIES) + 2
+    assert BULK not in {url for url, _ in fetch.asked[asked:]}
+    assert set(newest(second)) == set(METRICS_GIVEN)
+    assert {params.get("start") for _, params in fetch.asked[asked:]} == {"2026-10-14", None}
+
+
+async def test_one_by_one_a_lost_series_is_noted_and_the_next_best_name_read() -> None:
+    renamed = {"hash_rate": "hash_rate_now", "supply": "supply_now", "date": "day"}
+    host = BitviewHost(LAST, renamed=renamed, has_bulk=False)
+    answer = await Bitview(FakeFetch(host), ROOT).read(KNOWN, NOW)
+
+    assert set(newest(answer)) == set(METRICS_GIVEN) - {"hash_rate"}
+    told = " ".join(note.text for note in answer.notes)
+    assert "hash_rate_now" in told
+    assert "circulating_supply is read instead" in told
+    assert "days are counted by index" in told
+
+
+async def test_one_by_one_an_unreadable_series_costs_only_itself() -> None:
+    host = BitviewHost(LAST, has_bulk=False)
+    fetch = FakeFetch(lambda url, params: b'{"index": "da' if "/nupl/" in url else host(url, params))
+    answer = await Bitview(fetch, ROOT).read(KNOWN, NOW)
+
+    assert set(newest(answer)) == set(METRICS_GIVEN) - {"nupl"}
+    assert {(note.kind, note.metric) for note in answer.notes} == {("refused", "nupl"), ("fallback", None)}
+
+
+async def test_one_by_one_a_host_in_trouble_fails_the_read() -> None:
+    host = BitviewHost(LAST, has_bulk=False)
+    down = SourceError("bitview", "HTTP 500", retry_after_s=60.0)
+    with pytest.raises(SourceError, match="500"):
+        await Bitview(FakeFetch(lambda url, params: down if "/nupl/" in url else host(url, params)), ROOT).read({}, NOW)
 
 
 def leaving_out(host: BitviewHost, *names: str, alone: bool = False) -> FakeFetch:
