@@ -311,6 +311,7 @@ class FakeFetch(Fetch):
     def __init__(self, hosts: Callable[[str, dict[str, str]], bytes | Exception]) -> None:
         self._hosts = hosts
         self._bodies: dict[str, bytes] = {}  # by URL, those that were kept
+        self.kept: list[str] = []
         self.asked: list[tuple[str, dict[str, str]]] = []
 
     async def get(
@@ -332,6 +333,7 @@ class FakeFetch(Fetch):
     def keep(self, fetched: Fetched) -> None:
         if not fetched.unchanged:
             self._bodies[fetched.url] = fetched.body
+            self.kept.append(fetched.url)
 
 
 def _given(answer: T | Exception) -> T:

@@ -114,6 +114,11 @@ class Progress:
         kept = tuple(each for each in answer.observations if each.metric not in back)
         return Answer(observations=kept, notes=answer.notes)
 
+    def forget(self, metrics: Iterable[str]) -> None:
+        """Say that there is more than came: these are asked for again from the newest one taken, however old it is."""
+        for metric in metrics:
+            self._asked.pop(metric, None)
+
     def _came_back(self, metrics: Iterable[str]) -> bool:
         return any(metric not in self._asked for metric in metrics)
 

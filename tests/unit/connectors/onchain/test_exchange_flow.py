@@ -42,21 +42,35 @@ def newest(answer: Answer) -> dict[str, int]:
 V4 = "https://community-api.coinmetrics.io/v4"
 
 
+OWN = "http://127.0.0.1:9"
+OWN_CSV = f"{OWN}/coinmetrics/data/master/csv/btc.csv"
+
+
 @pytest.mark.parametrize(
-    ("url", "api_base", "csv"),
+    ("url", "api_bases", "csv"),
     [
-        (V4, V4, CSV_URL),
-        (f"{V4}/", f"{V4}/", CSV_URL),
-        (f"{V4}/timeseries/asset-metrics", f"{V4}/timeseries/asset-metrics", CSV_URL),
-        ("http://127.0.0.1:9/v4", "http://127.0.0.1:9/v4", "http://127.0.0.1:9/coinmetrics/data/master/csv/btc.csv"),
-        ("http://127.0.0.1:9", V4, "http://127.0.0.1:9/coinmetrics/data/master/csv/btc.csv"),
-        ("http://127.0.0.1:9/coinmetrics/data", V4, "http://127.0.0.1:9/coinmetrics/data/master/csv/btc.csv"),
-        (CSV_URL, V4, CSV_URL),
-        ("https://mirror.example/btc.csv", V4, "https://mirror.example/btc.csv"),
+        (V4, [V4], CSV_URL),
+        (f"{V4}/", [f"{V4}/"], CSV_URL),
+        (f"{V4}/timeseries/asset-metrics", [f"{V4}/timeseries/asset-metrics"], CSV_URL),
+        (f"{OWN}/v4", [f"{OWN}/v4"], OWN_CSV),
+        (
+            f"{OWN}/cm/timeseries/asset-metrics",
+            [f"{OWN}/cm/timeseries/asset-metrics"],
+            OWN_CSV.replace("/c", "/cm/c", 1),
+        ),
+        (OWN, [V4], OWN_CSV),
+        (f"{OWN}/coinmetrics/data", [V4], OWN_CSV),
+        (
+            "https://community-api.coinmetrics.io",
+            [V4],
+            "https://community-api.coinmetrics.io/coinmetrics/data/master/csv/btc.csv",
+        ),
+        (CSV_URL, [V4], CSV_URL),
+        ("https://mirror.example/btc.csv", [V4], "https://mirror.example/btc.csv"),
     ],
 )
-def test_one_setting_says_where_api_and_csv_are(url: str, api_base: str, csv: str) -> None:
-    assert addresses(url, V4) == (api_base, csv)
+def test_one_setting_says_where_api_and_csv_are(url: str, api_bases: list[str], csv: str) -> None:
+    assert addresses(url, V4) == (tuple(api_bases), csv)
 
 
 async def test_the_history_comes_from_the_csv_and_new_days_in_kilobytes_from_the_api() -> None:
@@ -111,6 +125,50 @@ async def test_a_csv_whose_values_were_not_taken_over_is_read_again() -> None:
     again = await flows.read(KNOWN, NOW)
 
     assert again.observations == first.observations
+
+
+def cut(rows: Table, at: str) -> bytes:
+    """The file up to the middle of a row."""
+    whole = csv_file(rows, NAMES)
+    return whole[: whole.index(at.encode()) + 14]
+
+
+HALF = cut(ROWS, "2020-03-01")
+NO_LINE_END = csv_file(ROWS, NAMES)[:-1]
+ONE_BAD_ROW = csv_file(ROWS, NAMES).replace(b"2015-07-01,", b"2015-07-0?,")
+
+
+@pytest.mark.parametrize(
+    ("file", "asked_from"), [(HALF, "2020-03-01"), (NO_LINE_END, "2026-10-19"), (ONE_BAD_ROW, "2015-07-01")]
+)
+async def test_what_is_missing_in_half_a_file_comes_from_the_api_and_the_file_is_not_kept(
+    file: bytes, asked_from: str
+) -> None:
+    fetch = FakeFetch(hosts(of_csv=file))
+    answer = await source(fetch).read({}, NOW)
+
+    whole = await source(FakeFetch(hosts())).read({}, NOW)
+    assert sorted(answer.observations, key=str) == sorted(whole.observations, key=str)
+    assert [params.get("start_time") for _, params in fetch.asked] == [None, asked_from]
+    assert [each.t_ms for each in answer.observations] == sorted(each.t_ms for each in answer.observations)
+    assert fetch.kept == []
+
+
+async def test_without_the_api_half_a_file_gives_what_it_has_and_is_read_again_until_it_is_whole() -> None:
+    of_csv = HALF
+    fetch = FakeFetch(lambda url, _: of_csv if url == CSV_URL else DOWN)
+    flows = source(fetch)
+
+    first = await flows.read({}, NOW)
+    again = await flows.read(newest(first), NOW)
+    assert newest(first) == dict.fromkeys(ExchangeFlow.metrics, day_ms("2020-02-29"))
+    assert not again.unchanged
+    assert {each.next_in_s for each in (first, again)} == {None}  # in half an hour, not at once
+    of_csv = csv_file(ROWS, NAMES)
+    last = await flows.read(newest(first), NOW)
+    days = {each.t_ms for each in (*first.observations, *last.observations)}
+    assert days == set(ROWS)
+    assert (await flows.read(newest(last), NOW)).unchanged
 
 
 async def test_a_metric_that_the_api_lacks_comes_from_the_csv() -> None:
