@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from market_scraper.connectors.onchain.address import file, root
+from market_scraper.connectors.onchain.address import file, join, root
 from market_scraper.connectors.onchain.asset_metrics import COMPLETED, Column, csv_rows, gather, note_missing
 from market_scraper.connectors.onchain.coin_metrics import RESOURCE, UNVERSIONED, AssetMetricsApi
 from market_scraper.connectors.onchain.fetch import Fetch
@@ -152,7 +152,9 @@ def addresses(url: str, coin_metrics_url: str) -> tuple[tuple[str, ...], str]:
 
     * It ends in `/v4` or in the API's whole path: it is the API. The CSV is then Coin Metrics' own for their own host,
       and looked for under the same root for any other (a mirror, the paper venue): nobody's setting sends us elsewhere.
-    * Anything else (a path that ends in `.csv`, a host's root) is the CSV, and the API is `coin_metrics_url`.
+    * Its path ends in `.csv`: it is the CSV, and the API is `coin_metrics_url`.
+    * Anything else (a host's root, a base path) is where the CSV is looked for. The API is `coin_metrics_url` and, as a
+      last resort, what is served under this one itself.
     """
     parts = urlsplit(url)
     path = parts.path.rstrip("/")
@@ -160,7 +162,10 @@ def addresses(url: str, coin_metrics_url: str) -> tuple[tuple[str, ...], str]:
         own = root(url, RESOURCE, UNVERSIONED)
         return (url,), CSV_URL if parts.hostname == API_HOST else own + CSV_RESOURCE
     csv_url = file(url, CSV_RESOURCE)
-    return (coin_metrics_url,), csv_url
+    if csv_url == url:
+        return (coin_metrics_url,), csv_url
+    is_same = join(url, RESOURCE) == join(coin_metrics_url, RESOURCE)
+    return (coin_metrics_url,) if is_same else (coin_metrics_url, url), csv_url
 
 
 def _read_csv(body: bytes, columns: Mapping[str, Column], sieve: Sieve, start_ms: int, now_ms: int) -> None:

@@ -1,10 +1,11 @@
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from market_scraper.connectors.onchain.exchange_flow import CSV_URL, ExchangeFlow, addresses
-from market_scraper.connectors.onchain.fetch import Fetched
+from market_scraper.connectors.onchain.fetch import Fetched, Refused
 from market_scraper.domain.errors import SourceError
 from market_scraper.domain.onchain import METRICS, Answer, Source
 from tests.fakes import FakeFetch
@@ -58,8 +59,8 @@ OWN_CSV = f"{OWN}/coinmetrics/data/master/csv/btc.csv"
             [f"{OWN}/cm/timeseries/asset-metrics"],
             OWN_CSV.replace("/c", "/cm/c", 1),
         ),
-        (OWN, [V4], OWN_CSV),
-        (f"{OWN}/coinmetrics/data", [V4], OWN_CSV),
+        (OWN, [V4, OWN], OWN_CSV),
+        (f"{OWN}/coinmetrics/data", [V4, f"{OWN}/coinmetrics/data"], OWN_CSV),
         (
             "https://community-api.coinmetrics.io",
             [V4],
@@ -71,6 +72,38 @@ OWN_CSV = f"{OWN}/coinmetrics/data/master/csv/btc.csv"
 )
 def test_one_setting_says_where_api_and_csv_are(url: str, api_bases: list[str], csv: str) -> None:
     assert addresses(url, V4) == (tuple(api_bases), csv)
+
+
+NOT_FOUND = Refused("host", 404, b"", retry_after_s=None)
+
+
+@pytest.mark.parametrize("of_coin_metrics", [DOWN, NOT_FOUND, "without flows"])
+async def test_a_root_that_serves_the_api_alone_is_found_and_then_asked_first(of_coin_metrics: Exception | str) -> None:
+    def host(url: str, params: dict[str, str]) -> bytes | Exception:
+        if url == f"{OWN}/v4/timeseries/asset-metrics":
+            return api(ROWS, params)
+        if url == API and isinstance(of_coin_metrics, Exception):
+            return of_coin_metrics
+        return api(ROWS, params, forbidden=NAMES[1:]) if url == API else NOT_FOUND
+
+    fetch = FakeFetch(host)
+    flows = ExchangeFlow(fetch, OWN, V4)
+
+    first = await flows.read({}, NOW)
+    assert newest(first) == dict.fromkeys(ExchangeFlow.metrics, day_ms("2026-10-19"))
+    assert len(first.observations) == len(ROWS) * 3
+    assert {urlsplit(url).netloc for url, _ in fetch.asked} == {urlsplit(OWN).netloc, urlsplit(V4).netloc}
+    fetch.asked.clear()
+    second = await flows.read(newest(first), NOW)
+    assert [url for url, _ in fetch.asked] == [f"{OWN}/v4/timeseries/asset-metrics"]
+    assert second.notes == ()
+
+
+async def test_a_root_with_nothing_at_all_is_failing_and_says_what_was_tried() -> None:
+    fetch = FakeFetch(lambda *_: NOT_FOUND)
+    with pytest.raises(SourceError, match="the CSV: HTTP 404; the API: HTTP 404; the API of its own address: HTTP 404"):
+        await ExchangeFlow(fetch, OWN, V4).read({}, NOW)
+    assert len(fetch.asked) == 4  # under its own address the API may stand with or without /v4
 
 
 async def test_the_history_comes_from_the_csv_and_new_days_in_kilobytes_from_the_api() -> None:
