@@ -11,7 +11,7 @@ from market_scraper.domain.onchain import DAY_MS, Answer, Note, Observation, Rea
 from market_scraper.domain.revisions import Revisions
 from market_scraper.ports.bus import Bus
 from market_scraper.ports.clock import Clock
-from market_scraper.ports.reporting import Reporter
+from market_scraper.ports.reporting import Detail, Reporter
 from market_scraper.ports.sources import OnChainSource
 from market_scraper.ports.stores import ReadingReader
 
@@ -57,6 +57,14 @@ def pause_s(schedule: Schedule, answer: Answer, newest: dict[str, int], now_ms: 
     return schedule.every_s
 
 
+def growing(first_s: float, most_s: float) -> Iterator[float]:
+    """Twice as long each time, for ever; never more than `most_s`."""
+    wait_s = first_s
+    while True:
+        yield min(wait_s, most_s)
+        wait_s = min(2 * wait_s, most_s)
+
+
 class OnChainCollector:
     """Keeps one source's readings up to date. `run` may be cancelled and run again."""
 
@@ -87,29 +95,37 @@ class OnChainCollector:
         self._revisions: Revisions | None = None  # None: to be read from the store
         self._taken = 0
         self._told: tuple[Note, ...] = ()
+        self._notes: str | None = None  # of the last good answer
 
     async def run(self) -> None:
-        """Ask, publish what is new, and wait until something new is due; until cancelled."""
+        """Ask, publish what is new, and wait until something new is due; until cancelled.
+
+        An answer that cannot be read is most often one that was cut: it is asked for again in a minute, then ever more
+        rarely, at last as often as the source is asked anyway.
+        """
         revisions = self._revisions = self._revisions or await self._remembered()
-        delays = self._delays()
+        delays, unreadable = self._delays(), self._unreadable()
         while True:
             now_ms = self._clock.now_ms()
             from_ms = now_ms - now_ms % DAY_MS - self._history_ms if self._history_ms else 0
             try:
                 answer = await self._source.read(self._had(revisions, from_ms), now_ms)
             except SourceError as error:
-                self._reporter.failed(str(error))
                 wait_s = max(next(delays), error.retry_after_s or 0.0)
+                self._reporter.failed(str(error), detail=self._figures(revisions, wait_s))
             except InvalidInput as error:
-                self._reporter.failed(f"{self._source.name}: {error}")
-                wait_s = max(next(delays), self._schedule.every_s)
+                wait_s = min(max(next(delays), next(unreadable)), self._schedule.every_s)
+                self._reporter.failed(f"{self._source.name}: {error}", detail=self._figures(revisions, wait_s))
             else:
-                delays = self._delays()
+                delays, unreadable = self._delays(), self._unreadable()
                 said = [each for each in answer.observations if each.t_ms >= from_ms]
                 await self._publish(revisions, said, answer.withdrawn)
                 wait_s = pause_s(self._schedule, answer, revisions.newest, self._clock.now_ms())
                 self._tell(revisions, answer, wait_s)
             await self._clock.sleep(wait_s)
+
+    def _unreadable(self) -> Iterator[float]:
+        return growing(SOONEST_S, self._schedule.every_s)
 
     def _had(self, revisions: Revisions, from_ms: int) -> dict[str, int]:
         """What the source need not give again; a metric of which we have nothing begins at `from_ms`."""
@@ -142,18 +158,20 @@ class OnChainCollector:
 
     def _tell(self, revisions: Revisions, answer: Answer, wait_s: float) -> None:
         """Say that it is well; what its operator should know beside that is logged when it changes."""
-        newest = revisions.newest
-        self._reporter.ok(
-            {
-                "values": revisions.values,
-                "new_readings": self._taken,
-                "restated": revisions.restated,
-                "newest_ms": max(newest.values(), default=None),
-                "next_in_s": round(wait_s),
-                "notes": "; ".join(note.text for note in answer.notes) or None,
-            }
-        )
+        self._notes = "; ".join(note.text for note in answer.notes) or None
+        self._reporter.ok(self._figures(revisions, wait_s))
         if not answer.unchanged and answer.notes != self._told:
             self._told = answer.notes
             for note in answer.notes:
                 log.warning("source_note", source=self._source.name.value, kind=note.kind, note=note.text)
+
+    def _figures(self, revisions: Revisions, wait_s: float) -> Detail:
+        """What is shown of it, well or not; `next_in_s` from now it is asked again."""
+        return {
+            "values": revisions.values,
+            "new_readings": self._taken,
+            "restated": revisions.restated,
+            "newest_ms": max(revisions.newest.values(), default=None),
+            "next_in_s": round(wait_s),
+            "notes": self._notes,
+        }

@@ -30,7 +30,7 @@ def answer(*observations: Observation, notes: tuple[Note, ...] = ()) -> Answer:
     return Answer(observations=observations, notes=notes)
 
 
-def growing() -> Iterator[float]:
+def longer_and_longer() -> Iterator[float]:
     wait_s = 10.0
     while True:
         yield wait_s
@@ -66,7 +66,7 @@ class Bench:
                 clock=self.clock,
                 reporter=self.reporter,
                 schedule=SCHEDULES[Source.CBBI],
-                delays=growing,
+                delays=longer_and_longer,
                 history_days=self.history_days,
             )
 
@@ -171,8 +171,33 @@ async def test_an_answer_that_makes_no_sense_is_told_and_nothing_of_it_is_publis
     async with bench.running():
         assert bench.reporter.turns == ["cbbi: HTML instead of JSON"]
         assert bench.readings == []
-        await bench.clock.advance(EVERY_S)
+        await bench.clock.advance(60.0)
     assert [r.value for r in bench.readings] == [0.5]
+
+
+async def test_an_answer_that_cannot_be_read_is_asked_for_again_in_a_minute_and_then_ever_more_rarely() -> None:
+    half = InvalidInput("unreadable answer: Input data was truncated")
+    bench = Bench(*[half] * 8, answer(said(0.5)), *[half] * 2, answer(said(0.5)))
+    waits_s = [60.0, 120.0, 240.0, 480.0, 960.0, 1_920.0, EVERY_S, EVERY_S]
+    async with bench.running():
+        for wait_s in waits_s:
+            assert bench.reporter.detail["next_in_s"] == wait_s
+            await bench.clock.advance(wait_s)
+        await bench.clock.advance(EVERY_S + 60.0 + 120.0)
+    asked_again_s = [slept_s for slept_s in bench.clock.slept_s if slept_s > 0]
+    assert asked_again_s == [*waits_s, EVERY_S, 60.0, 120.0, EVERY_S]
+    assert bench.reporter.turns == [f"cbbi: {half}", "ok", f"cbbi: {half}", "ok"]
+
+
+async def test_while_a_source_fails_its_figures_stay_and_say_when_it_is_asked_again() -> None:
+    drift = Note(kind="schema_drift", text="cbbi.Puell is gone", metric="cbbi.Puell")
+    bench = Bench(answer(said(0.5), notes=(drift,)), SourceError("cbbi", "HTTP 503", retry_after_s=90.0))
+    async with bench.running():
+        await bench.clock.advance(EVERY_S)
+        detail = bench.reporter.detail
+    assert bench.reporter.turns[-1] == "cbbi: HTTP 503"
+    assert (detail["values"], detail["newest_ms"], detail["next_in_s"]) == (1, DAY, 90)
+    assert detail["notes"] == drift.text
 
 
 async def test_what_its_operator_should_know_is_logged_when_it_changes_and_shown_while_it_holds() -> None:
