@@ -10,7 +10,7 @@ from market_scraper.cli.findings import Finding, asked
 from market_scraper.config import Settings
 from market_scraper.connectors.onchain.fetch import Fetch
 from market_scraper.domain.errors import MarketScraperError
-from market_scraper.domain.onchain import DAY_MS, TERMS, Note
+from market_scraper.domain.onchain import DAY_MS, METRICS, Note, stale_after_s
 from market_scraper.domain.values import iso
 from market_scraper.ports.clock import Clock
 from market_scraper.ports.sources import OnChainSource
@@ -40,8 +40,7 @@ async def _shape(source: OnChainSource, clock: Clock) -> str:
     for said in answer.observations:
         newest[said.metric] = max(said.t_ms, newest.get(said.metric, 0))
     missing = [metric for metric in source.metrics if metric not in newest]
-    stale_ms = now - round(TERMS[source.name].stale_after_s * 1000)
-    old = [metric for metric, t_ms in newest.items() if t_ms < stale_ms]
+    old = [metric for metric, t_ms in newest.items() if now - t_ms > stale_after_s(source.name, METRICS[metric]) * 1000]
     wrong = [_said(note) for note in answer.notes if note.kind not in _HARMLESS]
     if missing:
         wrong.append(f"no value of {', '.join(missing)}")

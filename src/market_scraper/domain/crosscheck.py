@@ -12,7 +12,6 @@ from market_scraper.domain.identities import Dispute, broken_identities, trailin
 from market_scraper.domain.onchain import (
     AGE_BANDS,
     DAY_MS,
-    TERMS,
     Judged,
     Metric,
     Reading,
@@ -20,6 +19,7 @@ from market_scraper.domain.onchain import (
     Source,
     Unit,
     age_metric,
+    stale_after_s,
 )
 from market_scraper.domain.values import iso
 
@@ -92,8 +92,8 @@ def _judge(metric: Metric, held: Held, broken: Mapping[Key, Dispute], now_ms: in
         return _missing(metric, silence)
     key = (served.source, metric.name)
     flags: dict[ReadingState, tuple[int | None, str]] = {}
-    if _is_stale(served, now_ms):
-        flags[ReadingState.STALE] = _stale(served, silence)
+    if _is_stale(metric, served, now_ms):
+        flags[ReadingState.STALE] = _stale(metric, served, silence)
     if (frozen := _frozen(key, metric, held)) is not None:
         flags[ReadingState.FROZEN] = frozen
     checked_by, second = _second_opinion(metric, served, held)
@@ -137,22 +137,22 @@ def _missing(metric: Metric, silence: Silence) -> Judged:
 def _choose(metric: Metric, held: Held, now_ms: int) -> Reading | None:
     """The newest value of the first source in order that is not stale; if all are, the newest of all."""
     newest = [series[-1] for source in metric.sources if (series := held.get((source, metric.name)))]
-    fresh = (reading for reading in newest if not _is_stale(reading, now_ms))
+    fresh = (reading for reading in newest if not _is_stale(metric, reading, now_ms))
     return next(fresh, None) or max(newest, key=lambda reading: reading.t_ms, default=None)
 
 
-def _stale_from_ms(reading: Reading) -> int:
-    return reading.t_ms + round(TERMS[reading.source].stale_after_s * 1000)
+def _stale_from_ms(metric: Metric, reading: Reading) -> int:
+    return reading.t_ms + round(stale_after_s(reading.source, metric) * 1000)
 
 
-def _is_stale(reading: Reading, now_ms: int) -> bool:
-    return now_ms > _stale_from_ms(reading)
+def _is_stale(metric: Metric, reading: Reading, now_ms: int) -> bool:
+    return now_ms > _stale_from_ms(metric, reading)
 
 
-def _stale(reading: Reading, silence: Silence) -> tuple[int, str]:
+def _stale(metric: Metric, reading: Reading, silence: Silence) -> tuple[int, str]:
     why = silence.reasons.get(reading.source)
     said = f"{reading.source} has given nothing newer than {iso(reading.t_ms)}"
-    return _stale_from_ms(reading), said if why is None else f"{said} ({why})"
+    return _stale_from_ms(metric, reading), said if why is None else f"{said} ({why})"
 
 
 # -- frozen ----------------------------------------------------------------------------------------------------------

@@ -44,6 +44,7 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
     least: float = 0.0
     most: float = float("inf")
     tolerance: float = 0.05  # relative difference of two sources from which on they dispute
+    stale_after_s: float = float("inf")  # what is known of moments alone may be too old sooner than its source's days
 
 
 class Terms(msgspec.Struct, frozen=True, kw_only=True):
@@ -156,7 +157,8 @@ def _metrics() -> Iterable[Metric]:
     # Estimates of a day's hash rate from found blocks: their own noise is 1/sqrt(144), 8 %.
     yield Metric(name="hash_rate", unit=Unit.EXAHASH, sources=(info, bitview, cm), most=1e5, tolerance=0.25)
     yield Metric(name="difficulty", unit=Unit.DIFFICULTY, sources=(info, bitview), most=1e18, tolerance=0.01)
-    yield Metric(name="block_height", unit=Unit.COUNT, sources=(info, bitview), most=1e8)  # judged by blocks, not share
+    # Judged by blocks, not share; Bitview, which has days of all else, tells it every three hours.
+    yield Metric(name="block_height", unit=Unit.COUNT, sources=(info, bitview), most=1e8, stale_after_s=4 * _HOUR_S)
     yield Metric(name="supply", unit=Unit.BTC, sources=(info, bitview, cm), most=21e6, tolerance=0.001)
     yield Metric(name="fear_greed", unit=Unit.POINTS, sources=(greed,), most=100.0)
     yield Metric(name="active_addresses", unit=Unit.COUNT, sources=(cm,), most=1e9)
@@ -177,6 +179,11 @@ def _metrics() -> Iterable[Metric]:
 
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _metrics()}
 """Everything that is measured. `netflow` and the shares of the waves are computed from these."""
+
+
+def stale_after_s(source: Source, metric: Metric) -> float:
+    """How old a source's value of a metric may become; it says little of now from then on."""
+    return min(TERMS[source].stale_after_s, metric.stale_after_s)
 
 
 class Observation(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -96,6 +96,22 @@ def test_when_all_are_stale_the_newest_is_served_and_says_since_when() -> None:
     assert "HTTP 403" in one.reason
 
 
+@pytest.mark.parametrize(
+    ("source", "hours", "state"),
+    [(BITVIEW, 26, STALE), (BITVIEW, 4.01, STALE), (BITVIEW, 3.9, FINAL), (INFO, 2.01, STALE), (INFO, 1.9, FINAL)],
+)
+def test_a_height_is_of_a_moment_and_stale_after_hours_whoever_gave_it(
+    source: Source, hours: float, state: ReadingState
+) -> None:
+    height = reading(source, "block_height", 970_000, t_ms=NOW_MS - round(hours * 3_600_000))
+    one = judged([height], "block_height")
+    assert (one.state, served(one)) == (state, (source, 970_000))
+    if state is STALE:
+        assert one.since_ms == height.t_ms + (4 if source is BITVIEW else 2) * 3_600_000
+    of_days = reading(BITVIEW, "difficulty", 1.4e14, t_ms=NOW_MS - 26 * 3_600_000)
+    assert judged([of_days], "difficulty").state is FINAL
+
+
 def test_states_come_worst_first_and_the_worst_one_is_the_state() -> None:
     days = [
         reading(BITVIEW, "mvrv", 1.5, days_ago=days_ago, provisional=True, restated=True) for days_ago in (12, 11, 10)
