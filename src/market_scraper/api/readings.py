@@ -12,7 +12,7 @@ from market_scraper.api.answers import ENCODER, Answer, body_of, describe, tag_o
 from market_scraper.api.deps import ApiDeps, ApiState
 from market_scraper.api.errors import BadCursor
 from market_scraper.api.prepared import MAX_AGE_S, Reusable
-from market_scraper.domain.crosscheck import RECENT_DAYS, grouped, judge
+from market_scraper.domain.crosscheck import RECENT_DAYS, grouped, judge, silence_at
 from market_scraper.domain.derived import COMPUTED, Key, compute
 from market_scraper.domain.errors import NoHistory
 from market_scraper.domain.onchain import Judged, Metric, Reading, ReadingState, Source
@@ -74,7 +74,8 @@ def no_value(made: msgspec.Struct, judged: Mapping[str, Judged], metrics: Sequen
 async def judged_at(deps: ApiDeps, as_of: int, metrics: Iterable[str]) -> Mapping[str, Judged]:
     """Verdicts from what was known at a moment of the past. Raises NoHistory when that was nothing of `metrics`."""
     stored = await deps.store.readings.recent(days=RECENT_DAYS, known_by_ms=as_of)
-    judged = judge(grouped(_newest_of((*stored, *_held(deps, as_of)))), as_of)
+    facts = _newest_of((*stored, *_held(deps, as_of)))
+    judged = judge(grouped(facts), as_of, silence_at(facts, as_of))
     if not any_value(judged, metrics):
         raise NoHistory("no source had given a value yet at that time")
     return judged

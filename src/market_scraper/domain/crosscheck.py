@@ -60,11 +60,20 @@ _ORDER = {state: place for place, state in enumerate(ReadingState)}
 class Silence(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of sources beside their readings."""
 
-    since_ms: int | None = None  # when we began to ask
+    since_ms: int | None = None  # when we began to ask, or from when on at the latest we did
     reasons: Mapping[Source, str] = {}  # why a source says nothing now
 
 
 NOTHING_KNOWN = Silence()
+
+
+def silence_at(facts: Iterable[Reading], then_ms: int) -> Silence:
+    """What is known of sources at a moment of the past, of which `facts` is all that is held.
+
+    Who then was asked, and answered what, nobody has written down. But from the first fact on there was someone who
+    took them, and what had not come by `then_ms` was missing all that time; without facts only the moment is sure.
+    """
+    return Silence(since_ms=min((fact.known_at_ms for fact in facts), default=then_ms))
 
 
 def grouped(readings: Iterable[Reading]) -> dict[Key, list[Reading]]:

@@ -187,6 +187,16 @@ async def test_as_of_gives_what_was_known_then_through_the_same_cross_examinatio
     assert (status, answer["code"]) == (422, "bad_parameter")
 
 
+async def test_what_was_missing_then_says_since_when_and_why() -> None:
+    world = await restated()
+    _, then = await get(world, f"{BTC}/valuation", as_of=iso(NOW_MS - 2 * HOUR))
+    assert then["mvrv"]["state"] == "final"
+    for gone in (then["puell"], *then["cbbi_components"].values()):
+        assert (gone["value"], gone["state"]) == (None, "missing")
+        assert gone["since"] == iso(NOW_MS - 5 * HOUR).replace(".000", "")  # when MVRV, the first fact, was known
+        assert gone["reason"]
+
+
 async def test_what_was_taken_but_is_not_stored_yet_was_known_all_the_same() -> None:
     world = await restated()
     fresh = reading(BITVIEW, "mvrv", 1.9, known_at_ms=NOW_MS - 60_000)

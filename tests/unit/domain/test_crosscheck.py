@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from market_scraper.domain.crosscheck import Silence, grouped, judge
+from market_scraper.domain.crosscheck import Silence, grouped, judge, silence_at
 from market_scraper.domain.derived import NETFLOW, SERVED, compute, wave_metric
 from market_scraper.domain.onchain import (
     AGE_BANDS,
@@ -74,6 +74,13 @@ def test_without_any_reading_a_metric_is_missing_since_we_began_to_ask_and_says_
     mvrv = all_["mvrv"]
     assert (mvrv.reading, mvrv.since_ms, mvrv.flags) == (None, NOW_MS - 5, (MISSING,))
     assert mvrv.reason == "none of bitview, coin_metrics has given it yet; bitview: HTTP 500"
+
+
+def test_then_a_metric_was_missing_since_the_first_fact_or_at_that_moment_at_least() -> None:
+    facts = [reading(CM, "mvrv", 1.5, days_ago=n, known_at_ms=NOW_MS - n * DAY_MS) for n in (2, 5, 3)]
+    sopr = judge(grouped(facts), NOW_MS, silence_at(facts, NOW_MS))["sopr"]
+    assert (sopr.state, sopr.since_ms) == (MISSING, NOW_MS - 5 * DAY_MS)
+    assert judge({}, NOW_MS, silence_at([], NOW_MS))["sopr"].since_ms == NOW_MS
 
 
 def test_the_next_source_steps_in_when_the_first_is_stale_or_silent() -> None:
