@@ -87,7 +87,7 @@ class ExchangeFlow:
             half |= set() if is_whole else {each.metric for each in came.observations}
             rest = missing
         if answer is None:
-            raise self._all_failed(failed)
+            raise self._all_failed(failed) from list(failed.values())[-1]
         self._unfinished |= half & set(rest.metrics)
         return answer
 
