@@ -67,7 +67,9 @@ class Asker:
         on_facts: Callable[[list[Fact]], None],
         venue_now_ms: Callable[[], int],
         weight_per_minute: int = 1_000,
+        on_stamp: Callable[[int], None] = lambda _stamp_ms: None,
     ) -> None:
+        """`on_stamp` hears the node's stamp of every account answer (ms), at its receipt."""
         self.planner = Planner()
         self.worth = Worth()
         self.implausible = 0
@@ -76,6 +78,7 @@ class Asker:
         self._clock = clock
         self._on_facts = on_facts
         self._venue_now_ms = venue_now_ms
+        self._on_stamp = on_stamp
         self._pace = Pace(weight_per_minute / ACCOUNT_WEIGHT)
         self._heard: dict[Target, list[_Heard]] = {}  # answers whose verdict is out
         self._under_way: Counter[Target] = Counter()  # questions whose answer is out
@@ -242,6 +245,7 @@ class Asker:
         """Take an account answer, asked for or pushed over a user slot."""
         target = Target(snapshot.trader, snapshot.dex)
         venue_now_ms = self._venue_now_ms()
+        self._on_stamp(snapshot.time_ms)
         if abs(snapshot.time_ms - venue_now_ms) > STAMP_OFF_MS:
             self.implausible += 1
             self._unsettled(target, FAILED_S)

@@ -13,6 +13,10 @@ JUMP_MS = 1_000.0
 WAY_MS = 300
 """What the shortest way of a frame takes at most: half around the earth in fibre is 100 ms, and as much in queues."""
 
+LATE_MOST_MS = 2_500
+"""By so much at most an account answer's stamp may show the venue's clock ahead of what frames do: every socket may run
+2 s late, and a node's stamp be skewed by some tenths. What lies beyond is the stamp's mistake."""
+
 UNBELIEVED_S = 30.0
 """When nothing but incredible times came for so long, it is our idea of the venue's clock that is wrong."""
 
@@ -21,12 +25,15 @@ class ClockOffset:
     """The venue's clock minus ours, in milliseconds, less the shortest way that a frame took to us.
 
     A frame's time minus ours at receipt is the offset less the delay; the greatest of the last minutes is nearest.
+    Where all sockets run late, the stamps of account answers, which come another way, are nearer.
     When our own clock steps, what was learned before is worth nothing, and the next frame says how far it is now.
     """
 
     def __init__(self) -> None:
         self._best = -math.inf
         self._before = -math.inf
+        self._best_answer = -math.inf
+        self._answer_before = -math.inf
         self._turned_s = 0.0
         self._last: tuple[int, float] | None = None  # our clock and monotonic seconds at the last frame
         self._doubted_since_s: float | None = None
@@ -49,7 +56,13 @@ class ClockOffset:
         self._look_for_a_jump(now_ms, now_s)
         if now_s - self._turned_s > WINDOW_S:
             self._turned_s, self._before, self._best = now_s, self._best, -math.inf
+            self._answer_before, self._best_answer = self._best_answer, -math.inf
         self._best = max(self._best, frame_ms - now_ms)
+
+    def note_answer(self, stamp_ms: int, now_ms: int) -> None:
+        """Take an account answer's stamp and our clock at receipt."""
+        if self.is_known and stamp_ms - now_ms <= self.ms + LATE_MOST_MS:
+            self._best_answer = max(self._best_answer, stamp_ms - now_ms)
 
     @property
     def is_known(self) -> bool:
@@ -64,7 +77,10 @@ class ClockOffset:
     @property
     def at_most_ms(self) -> int:
         """The offset if the shortest way was a long one: by it nothing passes for younger than it is."""
-        return self.ms + WAY_MS if self.is_known else 0
+        if not self.is_known:
+            return 0
+        answers = max(self._best_answer, self._answer_before)
+        return max(self.ms + WAY_MS, int(answers)) if answers > -math.inf else self.ms + WAY_MS
 
     def _look_for_a_jump(self, now_ms: int, now_s: float) -> None:
         if self._last is not None:
@@ -74,5 +90,5 @@ class ClockOffset:
         self._last = (now_ms, now_s)
 
     def _forget(self) -> None:
-        self._best = self._before = -math.inf
+        self._best = self._before = self._best_answer = self._answer_before = -math.inf
         self._doubted_since_s = None

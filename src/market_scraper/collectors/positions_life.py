@@ -87,6 +87,7 @@ class PositionsLife:
             on_facts=self._take,
             venue_now_ms=self._venue_now_ms,
             weight_per_minute=rules.rest_weight_per_minute,
+            on_stamp=self._note_stamp,
         )
         self._counts = GapCounts(http, self._watches, venue_now_ms=self._venue_now_ms, on_counted=self._tell_soon)
         self._tape = (
@@ -345,6 +346,9 @@ class PositionsLife:
 
     def _venue_now_ms(self) -> int:
         return self._tape.venue_now_ms()
+
+    def _note_stamp(self, stamp_ms: int) -> None:
+        self._tape.offset.note_answer(stamp_ms, self._clock.now_ms())
 
     def _report(self, slots: UserSlots) -> None:
         """Well while every open market's watermark is young enough for exact claims, and accounts can be asked."""

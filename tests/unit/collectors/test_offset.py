@@ -73,3 +73,34 @@ def test_when_all_times_are_from_the_future_for_long_it_is_the_venue_that_has_mo
         if offset.believes(NOW + second * 1000 + ahead, NOW + second * 1000, 1_000.0 + second)
     ]
     assert believed[0] == UNBELIEVED_S + 1
+
+
+def test_where_every_socket_runs_late_the_stamps_of_account_answers_keep_ages_from_being_too_young() -> None:
+    offset = ClockOffset()
+    offset.note_answer(NOW, NOW)  # before any frame it says nothing that anything leans on
+    assert offset.at_most_ms == 0
+    offset.note(NOW - 1_900, NOW, 1_000.0)
+    offset.note_answer(NOW - 1_200, NOW)  # of a node that lags
+    offset.note_answer(NOW + 100, NOW)
+    assert offset.ms == -1_900
+    assert offset.at_most_ms == 100
+
+
+def test_a_stamp_that_no_late_socket_explains_is_left_out() -> None:
+    offset = ClockOffset()
+    offset.note(NOW - 100, NOW, 1_000.0)
+    offset.note_answer(NOW + 30_000, NOW)
+    assert offset.at_most_ms == -100 + WAY_MS
+
+
+def test_what_answers_said_is_forgotten_with_the_frames_and_when_our_clock_steps() -> None:
+    offset = ClockOffset()
+    offset.note(NOW, NOW, 1_000.0)
+    offset.note_answer(NOW + 900, NOW)
+    for minute in range(1, 20):
+        offset.note(NOW + minute * 60_000, NOW + minute * 60_000, 1_000.0 + minute * 60)
+    assert offset.at_most_ms == WAY_MS
+    offset.note_answer(NOW + 20 * 60_000 + 900, NOW + 20 * 60_000)
+    assert offset.at_most_ms == 900
+    offset.note(NOW + 21 * 60_000, NOW + 21 * 60_000 - 50_000, 1_000.0 + 20 * 60)
+    assert offset.at_most_ms == 50_000 + WAY_MS
