@@ -1,7 +1,9 @@
 """The sockets that carry the tape: their silence, their renewal, and what each step of theirs means for the coins."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from typing import Protocol, Self
 
 import structlog
@@ -32,13 +34,29 @@ RESUBSCRIBE_S, RESUBSCRIBE_MOST_S = 8.0, 300.0
 """A coin without an interval is subscribed anew after this long, doubling: a coin that never traded has no replay."""
 
 
+@dataclass(slots=True)
+class _Probe:
+    """One coin's unusual silence: whom we subscribed anew last, and when the next one is due."""
+
+    name: str = ""
+    not_before_s: float = -math.inf
+    delay_s: float = RESUBSCRIBE_S
+
+
 class Ear(Protocol):
     """Who hears one coin: a `CoinWatch`, which says what follows, or a `HeldTape`, which only remembers."""
 
     tape: CoinTape
 
     def hear_prints(
-        self, socket: str, prints: Sequence[Print], *, replay: bool, now_s: float, known_at_ms: int
+        self,
+        socket: str,
+        prints: Sequence[Print],
+        *,
+        replay: bool,
+        now_s: float,
+        known_at_ms: int,
+        replay_to_ms: int = -1,
     ) -> Sequence[Fact]: ...
 
     def hear_time(self, socket: str, time_ms: int, *, now_s: float, known_at_ms: int) -> Sequence[Fact]: ...
@@ -74,6 +92,7 @@ class TapeSockets:
         self._heard_s: dict[str, float] = {}  # connected sockets only
         self._renew_s: dict[str, float] = {}
         self._resubscribe: dict[tuple[str, Symbol], tuple[float, float]] = {}  # (not before, delay after that)
+        self._probes: dict[Symbol, _Probe] = {}  # of coins whose trades were unusually quiet when looked at last
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -145,6 +164,7 @@ class TapeSockets:
                     self._resubscribe.pop((name, symbol), None)
                 else:
                     self._subscribe_anew(name, symbol, now_s)
+            self._look_whether_mute(symbol, watch.tape, now_s)
         self._renew(now_s)
 
     # -- what a socket says --------------------------------------------------------------------------------------
@@ -189,7 +209,15 @@ class TapeSockets:
         if not heard.replay:
             self.offset.note(newest_ms, now_ms, now_s)
         self._give(
-            watch.hear_prints(name, heard.prints, replay=heard.replay, now_s=now_s, known_at_ms=now_ms),
+            watch.hear_prints(
+                name,
+                heard.prints,
+                replay=heard.replay,
+                now_s=now_s,
+                known_at_ms=now_ms,
+                # Before any clock was seen nothing can be exact yet, and a cut block does no harm.
+                replay_to_ms=now_ms + self.offset.at_most_ms - 1 if self.offset.is_known else -1,
+            )
         )
 
     def _hear_time(self, name: str, heard: TimeHeard, now_s: float) -> None:
@@ -223,6 +251,29 @@ class TapeSockets:
         if now_s >= not_before_s:
             self._resubscribe[name, symbol] = (now_s + delay_s, min(2 * delay_s, RESUBSCRIBE_MOST_S))
             self._open[name].renew_trades(symbol)
+
+    def _look_whether_mute(self, symbol: Symbol, tape: CoinTape, now_s: float) -> None:
+        """Subscribe a coin anew on one socket where no trades spoke for unusually long: its replay tells.
+
+        Should none come, though the coin has always traded, this connection's trades are mute: another's may not be.
+        """
+        quiet = tape.quiet(now_s)
+        if quiet is None:
+            self._probes.pop(symbol, None)
+            return
+        name, is_mute = quiet
+        probe = self._probes.get(symbol)
+        if probe is None:
+            probe = self._probes[symbol] = _Probe()
+        if now_s < probe.not_before_s:
+            return
+        if is_mute and probe.name in self._heard_s:
+            self._end_all(probe.name, "mute")
+            self._reconnect(probe.name, f"no trades of {symbol}, and no replay")
+        elif name in self._heard_s:
+            self._open[name].renew_trades(symbol)
+        probe.name, probe.not_before_s = name, now_s + probe.delay_s
+        probe.delay_s = min(2 * probe.delay_s, RESUBSCRIBE_MOST_S)
 
     def _reconnect(self, name: str, reason: str) -> None:
         self._heard_s.pop(name, None)

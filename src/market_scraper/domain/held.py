@@ -59,12 +59,20 @@ class HeldTape:
         return self._whole_from_ms
 
     def hear_prints(
-        self, socket: str, prints: Sequence[Print], *, replay: bool, now_s: float, known_at_ms: int
+        self,
+        socket: str,
+        prints: Sequence[Print],
+        *,
+        replay: bool,
+        now_s: float,
+        known_at_ms: int,
+        replay_to_ms: int = -1,
     ) -> tuple[()]:
         """A trades frame of this coin, as a `CoinWatch` hears it; nothing is to be published of it."""
         del known_at_ms
-        hear = self.tape.hear_replay if replay else self.tape.hear
-        return self._hold(hear(socket, prints, now_s))
+        if replay:
+            return self._hold(self.tape.hear_replay(socket, prints, now_s, replay_to_ms))
+        return self._hold(self.tape.hear(socket, prints, now_s))
 
     def hear_time(self, socket: str, time_ms: int, *, now_s: float, known_at_ms: int) -> tuple[()]:
         """Another timed frame of this coin."""

@@ -14,6 +14,7 @@ Identity of a print is (coin, time, tid), never its order (facts 4.4); order is 
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice, pairwise
 
 import msgspec
 
@@ -26,6 +27,15 @@ KEYS_HELD = 10_000
 
 SILENCE_S = 4.0
 """`allMids` comes every 2 s (facts 4.3) and a socket may run 2 s late: silence that long means a loss."""
+
+PACE_BLOCKS = 32
+"""Blocks whose mean distance says how often the coin trades."""
+
+UNUSUAL = 10.0
+"""Mean distances without a print that are unusual: of independent prints one stretch in 22,000 is as long."""
+
+UNUSUAL_MOST_S = 60.0
+"""So long a silence is looked into on any coin."""
 
 FRAMES_HELD = 128
 """Whole blocks that are known by the very object that brought them, until all sockets have brought it: seconds of a
@@ -54,6 +64,8 @@ class _Interval:
 
     start_ms: int
     progress_ms: int
+    heard_s: float  # its trades spoke last
+    replay_to_ms: int  # a frame with no newer block may belong to the replay: its newest may be cut
     held: list[Print] = field(default_factory=list)  # heard, but newer than the watermark or perhaps a cut block
     joined: bool = False
     missed_since_s: float | None = None  # other sockets have brought prints that this one has not, since then
@@ -130,17 +142,18 @@ class CoinTape:
 
     # -- what is heard -------------------------------------------------------------------------------------------
 
-    def hear_replay(self, socket: str, prints: Sequence[Print], now_s: float) -> Advance:
+    def hear_replay(self, socket: str, prints: Sequence[Print], now_s: float, replay_to_ms: int = -1) -> Advance:
         """Open the socket's interval with the first frame after a subscribe.
 
+        Nothing says that a replay is one frame: `replay_to_ms` is the newest block that one yet to come may bring.
         Its oldest block may be cut at the front and its newest at the end; the newest then comes again, whole.
         """
         self._intervals.pop(socket, None)
         if not prints:
             return NOTHING
-        oldest = min(p.time_ms for p in prints)
-        newest = max(p.time_ms for p in prints)
-        interval = _Interval(start_ms=oldest, progress_ms=max(oldest, newest - 1))
+        prints = _in_order(prints)
+        oldest, newest = prints[0].time_ms, prints[-1].time_ms
+        interval = _Interval(oldest, max(oldest, newest - 1), heard_s=now_s, replay_to_ms=replay_to_ms)
         interval.held = [p for p in prints if p.time_ms > oldest]
         self.counts.before_start += len(prints) - len(interval.held)
         self._intervals[socket] = interval
@@ -161,16 +174,23 @@ class CoinTape:
         if interval is None or not prints:
             return NOTHING
         interval.missed_since_s = None
+        interval.heard_s = now_s
         newest = prints[-1].time_ms
         if len(prints) > 1 and prints[0].time_ms != newest:
-            newest = max(p.time_ms for p in prints)
-        if newest > interval.progress_ms:
-            interval.progress_ms = newest
-        if not interval.joined or interval.held:
+            prints = _in_order(prints)
+            newest = prints[-1].time_ms
+        is_replay = newest <= interval.replay_to_ms  # perhaps
+        whole_ms = newest - 1 if is_replay else newest
+        if whole_ms > interval.progress_ms:
+            interval.progress_ms = whole_ms
+        if not interval.joined or interval.held or is_replay:
             interval.held.extend(prints)
             if len(interval.held) > HELD_LIMIT:
                 return self.end(socket, "held_too_much", now_s)
-            return self._settle(now_s)
+            advance = self._settle(now_s)
+            if not interval.joined:  # those that it waits for may be mute: then they never reach it
+                self._note_missed(newest, now_s)
+            return advance
         if self._frames.get(newest) is prints:  # another socket's copy: half of all frames, or more
             for other in self._intervals.values():
                 if other.progress_ms < newest:
@@ -185,12 +205,13 @@ class CoinTape:
     def hear_time(self, socket: str, time_ms: int, now_s: float) -> Advance:
         """Take another timed frame of this coin on that socket: on a quiet coin it moves the watermark too.
 
-        Not while others have brought prints that this one has not: its trades may be mute, and its word worth nothing.
+        Not while others have brought prints that this one has not, nor once its trades have been out for twice an
+        unusual time: they may be mute, and its word worth nothing.
         """
         interval = self._intervals.get(socket)
         if interval is None or time_ms - self._window_ms <= interval.progress_ms:
             return NOTHING
-        if interval.missed_since_s is not None:
+        if interval.missed_since_s is not None or now_s - interval.heard_s >= 2 * self._unusual_s():
             return NOTHING
         interval.progress_ms = time_ms - self._window_ms
         if not interval.joined or interval.held:
@@ -256,6 +277,41 @@ class CoinTape:
             if interval.missed_since_s is not None and now_s - interval.missed_since_s >= self._silence_s
         ]
 
+    def quiet(self, now_s: float) -> tuple[str, bool] | None:
+        """The socket to subscribe anew where no trades have spoken for an unusually long time: its replay tells.
+
+        Usually nobody trades; but were the trades mute on all sockets, nothing else would show it. With it, whether
+        that is past believing: a coin that trades every few seconds has been silent for twice an unusual time.
+        """
+        if not self._intervals:
+            return None
+        silent_s = now_s - max(interval.heard_s for interval in self._intervals.values())
+        unusual_s = self._unusual_s()
+        if silent_s < unusual_s:
+            return None
+        longest = min(self._intervals, key=lambda socket: self._intervals[socket].heard_s)
+        return longest, silent_s >= 2 * unusual_s and unusual_s < UNUSUAL_MOST_S
+
+    def _unusual_s(self) -> float:
+        """How long a silence is unusual, by how often the coin traded of late."""
+        blocks = self._order
+        if len(blocks) <= PACE_BLOCKS:
+            return UNUSUAL_MOST_S
+        mean_s = max(0, blocks[-1] - blocks[-1 - PACE_BLOCKS]) / PACE_BLOCKS / 1000
+        return min(UNUSUAL_MOST_S, max(self._silence_s, UNUSUAL * mean_s))
+
+    def _unheard_before(self, interval: _Interval) -> TapeGap | None:
+        """The gap that an interval about to join shows: its oldest block is one that nobody brought.
+
+        The watermark passed it all the same, so that the trades of those that moved it were mute for a while, and what
+        was printed before that block is nowhere to be had.
+        """
+        start_ms = interval.start_ms
+        if start_ms in self._seen or not max(self._epoch_ms, self._floor_ms) < start_ms < self._whole_ms:
+            return None
+        known = (t_ms for t_ms in islice(reversed(self._order), PACE_BLOCKS) if t_ms < start_ms)  # late ones: no order
+        return self._break(max(known, default=self._epoch_ms), self._whole_ms)
+
     # -- how it is put together ----------------------------------------------------------------------------------
 
     def _settle(self, now_s: float) -> Advance:
@@ -273,6 +329,7 @@ class CoinTape:
             moved = False
             for interval in self._intervals.values():
                 if not interval.joined and interval.start_ms <= self._whole_ms:
+                    gap = self._unheard_before(interval) or gap
                     interval.joined = moved = True
                 if interval.joined and interval.held:
                     now_whole = [p for p in interval.held if p.time_ms <= interval.progress_ms]
@@ -295,18 +352,19 @@ class CoinTape:
 
     def _moved(self, interval: _Interval, fresh: Sequence[Print], late: Sequence[Print], now_s: float) -> Advance:
         """The short way for a joined interval that holds nothing back."""
+        gap = None
         if interval.progress_ms > self._whole_ms:
             self._watermark_ms = interval.progress_ms
             for other in self._intervals.values():
                 if not other.joined:
                     rest = self._settle(now_s)
-                    fresh, late = (*fresh, *rest.fresh), (*late, *rest.late)
+                    fresh, late, gap = (*fresh, *rest.fresh), (*late, *rest.late), rest.gap
                     break
         if fresh:
             self._note_missed(fresh[-1].time_ms, now_s)
-        elif not late:
+        elif not late and gap is None:
             return NOTHING
-        return Advance(tuple(fresh), tuple(late))
+        return Advance(tuple(fresh), tuple(late), gap)
 
     def _count(self, prints: Sequence[Print]) -> tuple[Sequence[Print], Sequence[Print]]:
         """Sort what was never seen into fresh and late ones, and remember it."""
@@ -389,3 +447,14 @@ class CoinTape:
                 if interval.held and any(p.time_ms >= newest_ms for p in interval.held):
                     continue  # its replay did: only whether that block is whole is not known yet
                 interval.missed_since_s = now_s
+
+
+def _in_order(prints: Sequence[Print]) -> Sequence[Print]:
+    """By rising block time, whatever order the venue chose; within a block as they came."""
+    if all(earlier.time_ms <= later.time_ms for earlier, later in pairwise(prints)):
+        return prints
+    return sorted(prints, key=_block_time)
+
+
+def _block_time(p: Print) -> int:
+    return p.time_ms

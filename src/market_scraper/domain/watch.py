@@ -105,13 +105,20 @@ class CoinWatch:
         )
 
     def hear_prints(
-        self, socket: str, prints: Sequence[Print], *, replay: bool, now_s: float, known_at_ms: int
+        self,
+        socket: str,
+        prints: Sequence[Print],
+        *,
+        replay: bool,
+        now_s: float,
+        known_at_ms: int,
+        replay_to_ms: int = -1,
     ) -> list[Fact]:
-        """A trades frame of this coin."""
+        """A trades frame of this coin; of `replay_to_ms` see `CoinTape.hear_replay`."""
         if not replay:
             return self._take(self.tape.hear(socket, prints, now_s), known_at_ms)
         begun = self.tape.watermark_ms is not None
-        advance = self.tape.hear_replay(socket, prints, now_s)
+        advance = self.tape.hear_replay(socket, prints, now_s, replay_to_ms)
         if not begun and self.tape.watermark_ms is not None:
             self.ledger.begin(self.tape.epoch_ms)
         return self._take(advance, known_at_ms)

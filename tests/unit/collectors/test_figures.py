@@ -17,7 +17,7 @@ from market_scraper.ports.sources import AccountHeard
 from market_scraper.schemas.ledger_figures import COIN, COMPONENT
 from tests.facts import context, rated
 from tests.fakes import FakeClock, FakeHttp, FakeSockets, settle
-from tests.unit.collectors.parts import ANN, BOB, BTC, ETH, NOBODY, T0, address, answer, live, market, print_
+from tests.unit.collectors.parts import ANN, BOB, BTC, ETH, NOBODY, T0, address, answer, live, market, print_, replay
 from tests.unit.collectors.system import TAPES, System
 
 
@@ -171,7 +171,10 @@ async def test_minutes_compared_and_suspected_gaps_are_told() -> None:
     system = System()
     minute = T0 // 60_000 * 60_000 + 120_000
     async with system.life():
-        await system.pass_s(240)
+        for _ in range(4):
+            await system.pass_s(60)
+            for name in TAPES:  # as a venue does when it is asked whether its trades are mute: nobody traded
+                system.sockets[name].say(replay(T0 - 500, T0 - 400))
         bars = tuple(
             Candle(t_ms=minute + i * 60_000, o=1.0, h=1.0, l=1.0, c=1.0, v=0.0, n=n) for i, n in ((0, 0), (1, 7))
         )

@@ -316,3 +316,62 @@ async def test_a_coin_that_is_listed_later_is_subscribed_on_every_socket_and_wai
         it.say("tape-0", replay(it.now - 500, it.now - 100, symbol=ETH))
         assert it.watches[ETH].tape.covered_by() == ["tape-0"]
         assert it.btc.tape.covered_by() == list(TAPES)
+
+
+async def trading(it: Bench, seconds: float) -> None:
+    """Two prints a second on every socket."""
+    for _ in range(round(seconds / 0.5)):
+        await it.clock.advance(0.5)
+        it.all_say(live(it.now))
+        it.tape.tick()
+
+
+async def best_prices(it: Bench, seconds: float) -> None:
+    """Best prices on every socket, and no trades."""
+    for _ in range(round(seconds / 0.5)):
+        await it.clock.advance(0.5)
+        it.all_say(TimeHeard(BTC, it.now))
+        it.tape.tick()
+
+
+async def test_a_coin_that_falls_silent_everywhere_is_subscribed_anew_on_one_socket_for_its_replay_tells_why() -> None:
+    async with joined() as it:
+        await trading(it, 20)
+        last_ms = it.now
+        await best_prices(it, 6)
+        assert [it.sockets[name].renewed for name in TAPES] == [[BTC], [], []]
+        it.say("tape-0", FrameLost(BTC, "unsubscribed"), replay(last_ms - 500, last_ms))  # nobody traded
+        await best_prices(it, 4)
+        assert it.btc.tape.covered_by() == ["tape-1", "tape-2", "tape-0"]
+        assert it.btc.tape.watermark_ms == it.now - 2_000
+        assert it.gaps == []
+
+
+async def test_trades_that_are_mute_everywhere_are_found_out_and_what_was_missed_is_a_gap() -> None:
+    async with joined() as it:
+        await trading(it, 20)
+        last_ms = it.now
+        await best_prices(it, 6)
+        it.say("tape-0", FrameLost(BTC, "unsubscribed"), replay(last_ms + 1_500, last_ms + 5_800))
+        assert it.gaps == [TapeGap(last_ms, last_ms + 4_000)]  # best prices had vouched for that much
+        assert all(not it.sockets[name].reconnects for name in TAPES)
+
+
+async def test_mute_trades_stop_the_tape_and_a_connection_that_gives_no_replay_is_made_anew() -> None:
+    async with joined() as it:
+        await trading(it, 20)
+        last_ms = it.now
+        await best_prices(it, 14)
+        assert last_ms < (it.btc.tape.watermark_ms or 0) <= last_ms + 8_000
+        assert it.sockets["tape-0"].reconnects == ["no trades of BTC, and no replay"]
+        assert it.sockets["tape-1"].reconnects == it.sockets["tape-2"].reconnects == []
+        it.open("tape-0", replay(it.now - 3_000, it.now - 1_000))
+        for _ in range(10):
+            await it.clock.advance(0.5)
+            it.say("tape-0", live(it.now))
+            it.all_say(TimeHeard(BTC, it.now))
+            it.tape.tick()
+        (gap,) = it.gaps
+        assert last_ms < gap.since_ms <= last_ms + 8_000  # where best prices had vouched to
+        assert it.btc.tape.watermark_ms == it.now
+        assert it.btc.tape.covered_by() == ["tape-0"]

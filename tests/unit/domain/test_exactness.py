@@ -88,11 +88,11 @@ class _KeepsOpenWhenLost(CoinTape):
             self._intervals[socket] = interval
         return result
 
-    def hear_replay(self, socket: str, prints: Any, now_s: float) -> Any:
+    def hear_replay(self, socket: str, prints: Any, now_s: float, replay_to_ms: int = -1) -> Any:
         return (
             self.hear(socket, prints, now_s)
             if socket in self._intervals
-            else super().hear_replay(socket, prints, now_s)
+            else super().hear_replay(socket, prints, now_s, replay_to_ms)
         )
 
 

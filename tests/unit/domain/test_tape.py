@@ -92,7 +92,7 @@ def test_a_quick_reconnect_joins_by_its_replay() -> None:
     tape.hear_replay("s1", blocks(100, 200), 0.0)
     tape.hear("s1", blocks(300), 0.1)
     tape.end("s1", "lost", 0.2)
-    advance = tape.hear_replay("s1", blocks(250, 300, 400, 500), 1.0)
+    advance = tape.hear_replay("s1", blocks(200, 300, 400, 500), 1.0)
     assert (advance.gap, times(advance.fresh)) == (None, [400])
 
 
@@ -234,3 +234,95 @@ def test_the_recorded_ticks_have_two_full_gaps_a_coin_and_31_duplicates(
     assert tape.counts.duplicates == duplicates
     assert tape.counts.late == 0
     assert counted + tape.counts.duplicates + tape.counts.before_start >= len(rows) - 1
+
+
+# -- what the venue leaves open: the order of a replay, its frames, and trades that are mute --------------------------
+
+
+def test_a_replay_that_comes_newest_first_is_put_in_order() -> None:
+    tape = CoinTape(BTC)
+    advance = tape.hear_replay("s1", list(reversed(blocks(100, 200, 300, 400))), 0.0)
+    assert (times(advance.fresh), tape.epoch_ms, tape.watermark_ms) == ([200, 300], 100, 399)
+    assert times(tape.hear("s1", list(reversed(blocks(400, 500))), 0.1).fresh) == [400, 500]
+
+
+def test_a_replay_in_several_frames_vouches_for_no_block_that_one_of_them_may_have_cut() -> None:
+    tape = CoinTape(BTC)
+    tape.hear_replay("s1", blocks(100, 200), 0.0, replay_to_ms=1_000)
+    first = tape.hear("s1", [*blocks(300), *block(400, 1)], 0.0)
+    assert (times(first.fresh), tape.watermark_ms) == ([200, 300], 399)
+    second = tape.hear("s1", [*block(400, 2, 3), *blocks(500)], 0.0)
+    assert [p.tid for p in second.fresh] == [1, 2, 3]
+    third = tape.hear("s1", blocks(1_001), 0.1)  # newer than any replay may be: whole
+    assert (times(third.fresh), third.late, tape.watermark_ms) == ([500, 1_001], (), 1_001)
+
+
+def quiet_tape(*, every_ms: int = 500, sockets: tuple[str, ...] = ("s1", "s2")) -> CoinTape:
+    """A coin that has traded for a while on all sockets, up to 100 s."""
+    tape = CoinTape(BTC)
+    for socket in sockets:
+        tape.hear_replay(socket, blocks(50_000, 50_100), 50.0)
+    for t_ms in range(100_000 - 40 * every_ms, 100_001, every_ms):
+        for socket in sockets:
+            tape.hear(socket, blocks(t_ms), t_ms / 1000)
+    return tape
+
+
+def test_best_prices_move_the_watermark_until_trades_have_been_out_for_twice_an_unusual_time() -> None:
+    tape = quiet_tape()  # twice a second: ten mean distances are 5 s
+    tape.hear_time("s1", 109_000, 109.0)
+    assert tape.watermark_ms == 107_000
+    tape.hear_time("s1", 111_000, 111.0)
+    assert tape.watermark_ms == 107_000
+
+
+def test_an_unusual_silence_asks_for_a_replay_on_the_socket_that_was_silent_longest() -> None:
+    tape = quiet_tape()
+    tape.hear("s2", blocks(100_000), 100.5)
+    assert tape.quiet(105.4) is None
+    assert tape.quiet(105.6) == ("s1", False)
+    assert tape.quiet(110.6) == ("s1", True)
+    tape.hear_replay("s1", blocks(99_500, 100_000), 106.0)  # all of it known: nobody traded
+    assert tape.quiet(110.9) is None
+    tape.hear_time("s1", 112_000, 112.0)
+    assert (tape.watermark_ms, tape.gaps) == (110_000, ())
+
+
+def test_a_silence_of_a_coin_that_trades_seldom_is_never_past_believing() -> None:
+    tape = quiet_tape(every_ms=20_000, sockets=("s1",))
+    assert tape.quiet(159.0) is None
+    assert tape.quiet(160.0) == ("s1", False)
+    assert tape.quiet(100_000.0) == ("s1", False)
+
+
+def test_a_replay_of_prints_that_best_prices_had_passed_shows_that_trades_were_mute() -> None:
+    tape = quiet_tape()
+    tape.hear_time("s1", 109_000, 109.0)
+    advance = tape.hear_replay("s2", blocks(103_000, 104_000, 108_000), 109.5)
+    assert advance.gap == TapeGap(100_000, 107_000)  # who traded before 103 s is nowhere to be had
+    assert (advance.fresh, advance.late, tape.epoch_ms, tape.watermark_ms) == ((), (), 107_000, 107_999)
+
+
+def test_where_that_replay_reaches_back_to_what_was_known_its_prints_are_late_and_nothing_is_missing() -> None:
+    tape = quiet_tape()
+    tape.hear_time("s1", 109_000, 109.0)
+    advance = tape.hear_replay("s2", blocks(99_500, 100_000, 103_000, 108_000), 109.5)
+    assert (advance.gap, times(advance.late)) == (None, [103_000])
+
+
+def test_sockets_that_were_mute_for_a_while_and_speak_again_are_found_out_by_one_that_was_not() -> None:
+    tape = quiet_tape(sockets=("s1",))
+    assert tape.hear_replay("s2", blocks(103_000, 104_000), 104.5).gap is None  # it waits for the other one
+    advance = tape.hear("s1", blocks(106_000), 106.0)
+    assert advance.gap == TapeGap(100_000, 106_000)
+    assert tape.epoch_ms == tape.watermark_ms == 106_000
+
+
+def test_a_socket_that_others_never_reach_makes_a_gap_once_they_are_given_up() -> None:
+    tape = quiet_tape(sockets=("s1",))
+    tape.hear_time("s1", 104_000, 104.0)
+    tape.hear_replay("s2", blocks(103_000, 104_000), 104.5)
+    tape.hear("s2", blocks(105_000), 105.0)
+    assert tape.silent(108.9) == []
+    assert tape.silent(109.0) == ["s1"]
+    assert tape.end("s1", "prints_missing", 109.0).gap == TapeGap(102_000, 103_000)

@@ -183,8 +183,6 @@ class Session:
         found.state = _State.CONFIRMED if found.wanted else _State.LEAVING
         found.heard_s = now_s
         found.refusals = 0
-        if found.kind == "trades":
-            self._replays.add(str(found.payload.get("coin")))
         return found.payload
 
     def refused(self, text: str, now_s: float) -> None:
@@ -218,7 +216,10 @@ class Session:
                     self._set_back(known, now_s + delay_s)
 
     def awaits_replay(self, coin: str) -> bool:
-        """Whether the coin's next trades frame is the replay: the first since its confirmation."""
+        """Whether the coin's next trades frame is the replay: the first since it was subscribed.
+
+        Nothing says whether the venue confirms before or after it.
+        """
         return coin in self._replays
 
     def replayed(self, coin: str) -> None:
@@ -242,6 +243,8 @@ class Session:
             known.state = _State.UNSUBSCRIBING if leaving else _State.SUBSCRIBING
             known.sent_s = now_s
             method = "unsubscribe" if leaving else "subscribe"
+            if known.kind == "trades" and not leaving:
+                self._replays.add(str(known.payload.get("coin")))
             messages.append({"method": method, "subscription": dict(known.payload)})
         if not messages and self._ping_at(connection) <= now_s:
             connection.pinged_s = now_s

@@ -4,6 +4,7 @@ import itertools
 import json
 from typing import Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -71,13 +72,17 @@ def test_the_echo_may_carry_a_default_that_is_not_empty() -> None:
     assert made.confirmed("subscribe", MIDS | {"level": 5}, 0.1) == MIDS
 
 
-def test_the_first_frame_after_the_confirmation_is_the_replay() -> None:
+@pytest.mark.parametrize("confirmed_first", [True, False])
+def test_the_first_frame_after_a_subscribe_is_the_replay_whenever_the_venue_confirms(confirmed_first: bool) -> None:
     made = session(TRADES)
-    made.due(0.0)
     assert not made.awaits_replay("BTC")
-    confirm(made, TRADES)
+    made.due(0.0)
+    if confirmed_first:
+        confirm(made, TRADES)
     assert made.awaits_replay("BTC")
     made.replayed("BTC")
+    if not confirmed_first:
+        confirm(made, TRADES)
     assert not made.awaits_replay("BTC")
 
 
@@ -116,8 +121,8 @@ def test_after_a_reconnect_everything_wanted_is_asked_for_again() -> None:
     made.closed()
     made.want([TRADES, MIDS])
     made.opened(5.0)
-    assert subscribes(made.due(5.0)) == [TRADES, MIDS]
     assert not made.awaits_replay("BTC")
+    assert subscribes(made.due(5.0)) == [TRADES, MIDS]
 
 
 def test_what_is_no_longer_wanted_is_unsubscribed_and_forgotten() -> None:
