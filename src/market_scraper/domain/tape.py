@@ -294,11 +294,10 @@ class CoinTape:
 
     def _unusual_s(self) -> float:
         """How long a silence is unusual, by how often the coin traded of late."""
-        blocks = self._order
-        if len(blocks) <= PACE_BLOCKS:
-            return UNUSUAL_MOST_S
-        mean_s = max(0, blocks[-1] - blocks[-1 - PACE_BLOCKS]) / PACE_BLOCKS / 1000
-        return min(UNUSUAL_MOST_S, max(self._silence_s, UNUSUAL * mean_s))
+        blocks, unusual_s = self._order, UNUSUAL_MOST_S
+        if len(blocks) > PACE_BLOCKS:
+            unusual_s = UNUSUAL * max(0, blocks[-1] - blocks[-1 - PACE_BLOCKS]) / PACE_BLOCKS / 1000
+        return max(self._silence_s, min(unusual_s, UNUSUAL_MOST_S))
 
     def _unheard_before(self, interval: _Interval) -> TapeGap | None:
         """The gap that an interval about to join shows: its oldest block is one that nobody brought.
