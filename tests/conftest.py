@@ -1,6 +1,7 @@
 """Shared by every test: where the recordings are, and what a missing one means."""
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,6 +12,21 @@ from tests.servers import redis
 from tests.servers.mongo import MongoServer, Unavailable, let_old_documents_live, mongo_server
 
 pytest.register_assert_rewrite("tests.proof.thresholds")  # whoever reads a failed proof wants the values
+
+
+def _compile_once() -> None:
+    """Keep bytecode in the user's cache where the environment forbids it beside the sources.
+
+    Else each of some hundred processes that the tests start would compile anew all that it imports.
+    """
+    if sys.dont_write_bytecode:
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        sys.pycache_prefix = os.environ["PYTHONPYCACHEPREFIX"] = str(cache / "market-scraper-tests" / "bytecode")
+        sys.dont_write_bytecode = False
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+
+_compile_once()
 
 RECORDINGS = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 REQUIRE_ALL = os.environ.get("REQUIRE_ALL") == "1"
