@@ -5,6 +5,7 @@ import signal
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -19,7 +20,7 @@ from market_scraper.app.backends import behind_the_spill, bus_name, drain, open_
 from market_scraper.app.collecting import collecting
 from market_scraper.app.processing import processing, rater
 from market_scraper.app.roles import Role
-from market_scraper.app.venue import VenueLinks, sharing_budget, venue_links
+from market_scraper.app.venue import VenueLinks, keeping_spending, sharing_budget, venue_links
 from market_scraper.app.watching import FATAL, crash_teller, ending, required, telling, watch_backends
 from market_scraper.config import Settings, choose_backends
 from market_scraper.domain.classes import Classifier
@@ -87,8 +88,10 @@ class _Process:
         settings, clock = self._settings, self._clock
         async with AsyncExitStack() as stack:
             chosen = choose_backends(settings)
+            spent: Path | None = None
             if (chosen.store, chosen.bus) == ("sqlite", "memory") and self._roles & {"collect", "process"}:
                 stack.enter_context(alone_on(settings.storage.path))
+                spent = settings.storage.path.with_name(f"{settings.storage.path.name}.spent")
             store, bus = await open_store_and_bus(stack, settings, clock)
             backends = {"store": chosen.store, "bus": bus_name(bus)}
             is_shared = backends["bus"] != "memory"
@@ -124,6 +127,8 @@ class _Process:
                 if settings.hyperliquid.enabled:
                     opening = venue_links(settings, reports, bus, clock, is_shared=is_shared)
                     links = await stack.enter_async_context(opening)
+                    if not is_shared:
+                        await stack.enter_async_context(keeping_spending(links, store, spent, clock))
                 work = partial(
                     self._collecting,
                     links=links,

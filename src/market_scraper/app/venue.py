@@ -1,9 +1,12 @@
 """The Hyperliquid half of the `collect` role."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
+
+import structlog
 
 from market_scraper.api.connector_names import VENUE_CONNECTORS
 from market_scraper.app.processing import stored_ratings
@@ -18,8 +21,10 @@ from market_scraper.connectors.hyperliquid import (
     HyperliquidHttp,
     HyperliquidSockets,
     MarketTable,
+    SpentFile,
     Timing,
 )
+from market_scraper.domain.errors import StoreError
 from market_scraper.ports.bus import Bus
 from market_scraper.ports.clock import Clock
 from market_scraper.ports.lease import Lease
@@ -28,6 +33,8 @@ from market_scraper.runtime import timeouts
 from market_scraper.runtime.clock import real_timeout
 from market_scraper.runtime.health import Reporter, Reports
 from market_scraper.runtime.supervisor import Supervisor
+
+log = structlog.get_logger(__name__)
 
 SOCKET_MOST_S = 10_500.0
 """A safety net just before the venue's 3 hours: the tape's sockets are renewed sooner, in turns, by their collector."""
@@ -96,11 +103,11 @@ async def sharing_budget(
 
     Collect inside: leaving says that nothing more is sent.
     """
-    marks = (await store.positions.marks()).values()
+    active_ms = await _active_ms(store)
     links.http.take_up_spending(
         lease.left,
         venue_now_ms=clock.now_ms(),
-        active_ms=max((mark.watermark_ms for mark in marks), default=None),
+        active_ms=active_ms,
         usual_ms=round(TAKE_OVER_S * speed * 1000),
     )
     lease.leave(lambda: links.http.tell_spending(clock.now_ms()))
@@ -108,6 +115,34 @@ async def sharing_budget(
         yield
     finally:
         lease.leave(lambda: links.http.tell_spending(clock.now_ms(), ended=True))
+
+
+@asynccontextmanager
+async def keeping_spending(links: VenueLinks, store: Store, file: Path | None, clock: Clock) -> AsyncIterator[None]:
+    """Where no lease is shared: count what the last process on this store spent, and keep what we spend in `file`.
+
+    None = nobody looks after it that one process at a time writes there: then only the store says that one was active.
+    Enter before anything is sent; leave when nothing is sent any more.
+    """
+    with ExitStack() as stack:
+        kept: SpentFile | None = None
+        if file is not None:
+            try:
+                kept = stack.enter_context(closing(SpentFile(file)))
+            except OSError as error:
+                log.warning("spending_not_kept", file=str(file), reason=str(error))
+        try:
+            active_ms = await _active_ms(store)
+        except StoreError:  # nobody can say, so somebody may have been a moment ago
+            active_ms = clock.now_ms()
+        links.http.keep_spending(kept, active_ms=active_ms)
+        yield
+
+
+async def _active_ms(store: Store) -> int | None:
+    """When somebody collected last into this store, in venue time; None = never."""
+    marks = (await store.positions.marks()).values()
+    return max((mark.watermark_ms for mark in marks), default=None)
 
 
 @dataclass(frozen=True)

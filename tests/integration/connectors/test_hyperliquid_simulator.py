@@ -2,10 +2,18 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
-from market_scraper.connectors.hyperliquid import HttpTimeouts, HyperliquidHttp, HyperliquidSockets, MarketTable, Timing
+from market_scraper.connectors.hyperliquid import (
+    HttpTimeouts,
+    HyperliquidHttp,
+    HyperliquidSockets,
+    MarketTable,
+    SpentFile,
+    Timing,
+)
 from market_scraper.domain.values import Address, Interval, Symbol, parse_address
 from market_scraper.ports.sources import (
     AccountHeard,
@@ -106,3 +114,32 @@ async def test_a_socket_hears_every_kind_and_survives_what_goes_wrong(venue: Pap
         await ears.of(AccountHeard, 30)
     followed: set[Address] = {heard.snapshot.trader for heard in ears.heard if isinstance(heard, AccountHeard)}
     assert followed == set(map(parse_address, traders))
+
+
+@pytest.mark.parametrize("has_file", [True, False])
+async def test_who_starts_again_after_a_kill_never_meets_429(
+    venue: PaperVenue, clock: ScaledClock, tmp_path: Path, has_file: bool
+) -> None:
+    """The first spends all that it may; the second wants as much at once, and knows of the first, or that it was."""
+    trader = parse_address("0x" + "ab" * 20)
+
+    async def live(answers: int, *, active_ms: int | None = None) -> None:
+        async with rest(venue, clock, MarketTable([BTC, ETH])) as http:
+            http.keep_spending(SpentFile(tmp_path / "spent") if has_file else None, active_ms=active_ms)
+            answered = asyncio.Semaphore(0)
+
+            async def ask() -> None:
+                while True:
+                    await http.account(trader)
+                    answered.release()
+
+            asking = [asyncio.create_task(ask()) for _ in range(16)]
+            for _ in range(answers):
+                await asyncio.wait_for(answered.acquire(), 20.0)
+            for each in asking:
+                each.cancel()
+            await asyncio.gather(*asking, return_exceptions=True)
+
+    await live(480)
+    await live(480, active_ms=clock.now_ms())
+    assert venue.venue.stats()["answers_429"] == 0

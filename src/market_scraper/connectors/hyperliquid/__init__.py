@@ -2,7 +2,8 @@
 
 from market_scraper.connectors.hyperliquid.http import HttpTimeouts, HyperliquidHttp
 from market_scraper.connectors.hyperliquid.session import Timing
+from market_scraper.connectors.hyperliquid.spent_file import SpentFile
 from market_scraper.connectors.hyperliquid.table import MarketTable
 from market_scraper.connectors.hyperliquid.websocket import HyperliquidSockets
 
-__all__ = ["HttpTimeouts", "HyperliquidHttp", "HyperliquidSockets", "MarketTable", "Timing"]
+__all__ = ["HttpTimeouts", "HyperliquidHttp", "HyperliquidSockets", "MarketTable", "SpentFile", "Timing"]

@@ -23,6 +23,7 @@ from market_scraper.connectors.hyperliquid.messages import (
     decode_answer,
 )
 from market_scraper.connectors.hyperliquid.outage import Outage
+from market_scraper.connectors.hyperliquid.spent_file import SpentFile
 from market_scraper.connectors.hyperliquid.table import MarketTable
 from market_scraper.connectors.hyperliquid.turnstile import Turnstile
 from market_scraper.domain.errors import InvalidInput, SourceError
@@ -225,6 +226,13 @@ class HyperliquidHttp:
     def take_up_spending(self, left: bytes | None, *, venue_now_ms: int, active_ms: int | None, usual_ms: int) -> None:
         """Count what the last holder told, before anything is sent here: see `spending.take_up`."""
         self._turnstile.take_up_spending(left, venue_now_ms=venue_now_ms, active_ms=active_ms, usual_ms=usual_ms)
+
+    def keep_spending(self, file: SpentFile | None, *, active_ms: int | None) -> None:
+        """Count what an earlier process spent, before anything is sent here, and keep what we spend for the next one.
+
+        `active_ms`: when one was active last, where `file` cannot tell; see `Turnstile.keep_spending`.
+        """
+        self._turnstile.keep_spending(file, active_ms)
 
     # One request.
 

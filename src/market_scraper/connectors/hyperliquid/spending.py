@@ -1,7 +1,8 @@
 """What one process spent of the venue's budget, told to the process that takes over. Pure: time is an argument.
 
 The venue counts by IP, whoever asks. So the active process leaves with its lease what still counts of its requests,
-again and again, and its successor counts that as its own: together they stay within one budget.
+again and again, and its successor counts that as its own: together they stay within one budget. Where no lease is
+shared, who starts again on the same store reads it in a file: see `spent_file`.
 """
 
 import math
@@ -24,6 +25,9 @@ COUNTS_AT_MOST_S = UNANSWERED_S + WINDOW_S + MARGIN_S
 
 ALONE_AT_MOST_MS = 600_000
 """A process that is cut off from the bus goes on alone; nobody has been for longer than this and died just now."""
+
+BLOCKED_AT_MOST_MS = 3_600_000
+"""The longest silence that a venue's Retry-After is taken to ask for."""
 
 
 class Spending(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,10 +96,20 @@ def _believe(budget: WeightBudget, now_s: float, venue_now_ms: int, told: Spendi
         budget.block(now_s, told.blocked_s - age_s)
 
 
-def _be_careful(budget: WeightBudget, now_s: float, venue_now_ms: int, spent_until_ms: int | None) -> None:
-    if spent_until_ms is not None:
-        ends_in_s = COUNTS_AT_MOST_S - (venue_now_ms - spent_until_ms) / 1000
-        budget.hold(now_s, ALL, ends_in_s, max(0, 2 * budget.limit - WEIGHT_PER_MINUTE))
+def _be_careful(budget: WeightBudget, now_s: float, venue_now_ms: int, active_ms: int | None) -> None:
+    for ends_ms, weight in unknown_spending(budget.limit, active_ms):
+        budget.hold(now_s, ALL, (ends_ms - venue_now_ms) / 1000, weight)
+
+
+def unknown_spending(limit: int, active_ms: int | None) -> list[tuple[int, int]]:
+    """What may count of somebody who had the same `limit` and was active last at `active_ms` (None = never).
+
+    As (venue ms until which it may count, weight). It may have spent all in its last moment; the rest of what the venue
+    allows is left.
+    """
+    if active_ms is None:
+        return []
+    return [(active_ms + round(COUNTS_AT_MOST_S * 1000), max(0, 2 * limit - WEIGHT_PER_MINUTE))]
 
 
 def _read(left: bytes | None) -> Spending | None:
