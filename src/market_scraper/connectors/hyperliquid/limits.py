@@ -54,7 +54,7 @@ UNTOLD_S = 3.0
 yet when it was killed is no more than that. A reserve for the moment after a gap goes in 5 s instead of at once."""
 
 FIRST_PENALTY_S, LAST_PENALTY_S = 10.0, 60.0
-"""Silence after a 429 without Retry-After: doubled with each further one."""
+"""Silence after a 429, doubled with each further one; where its Retry-After asks for more, that. It may ask for 0."""
 
 
 def weight_of(request: str) -> int:
@@ -260,8 +260,10 @@ class WeightBudget:
     def refuse(self, ticket: Ticket, now_s: float, retry_after_s: float | None) -> float:
         """The venue said 429: nobody sends for a while. Gives how long, in seconds."""
         self._end(ticket, now_s, ticket.cost, 0.0)
-        wait_s = min(FIRST_PENALTY_S * 2**self._refusals, LAST_PENALTY_S) if retry_after_s is None else retry_after_s
-        self._refusals = min(self._refusals + 1, 10)
+        if now_s >= self._blocked_until_s:  # else it was sent before the silence that holds, and is no further one
+            self._refusals = min(self._refusals + 1, 10)
+        penalty_s = min(FIRST_PENALTY_S * 2.0 ** max(0, self._refusals - 1), LAST_PENALTY_S)
+        wait_s = max(penalty_s, retry_after_s or 0.0)
         self._blocked_until_s = max(self._blocked_until_s, now_s + wait_s)
         return wait_s
 

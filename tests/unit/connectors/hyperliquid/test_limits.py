@@ -146,11 +146,31 @@ def test_after_a_refusal_nobody_sends_for_as_long_as_it_says() -> None:
     budget = WeightBudget(SHARES)
     ticket = budget.ask("accounts", 2)
     budget.admit(0.0)
-    assert budget.refuse(ticket, 1.0, retry_after_s=7.0) == 7.0
+    assert budget.refuse(ticket, 1.0, retry_after_s=17.0) == 17.0
     budget.ask("candles", 20)
-    assert budget.admit(7.9) == []
-    assert budget.next_at(7.9) == 8.0
-    assert len(budget.admit(8.0)) == 1
+    assert budget.admit(17.9) == []
+    assert budget.next_at(17.9) == 18.0
+    assert len(budget.admit(18.0)) == 1
+
+
+@pytest.mark.parametrize("retry_after_s", [0.0, 0.5, 10.0])
+def test_a_venue_that_asks_for_no_silence_gets_a_growing_one_all_the_same(retry_after_s: float) -> None:
+    budget = WeightBudget(SHARES)
+    waits = []
+    now_s = 0.0
+    for _ in range(4):
+        ticket = budget.ask("accounts", 2)
+        budget.admit(now_s)
+        waits.append(budget.refuse(ticket, now_s, retry_after_s))
+        now_s += waits[-1]
+    assert waits == [10, 20, 40, 60]
+
+
+def test_refusals_of_what_was_sent_at_once_are_one_refusal() -> None:
+    budget = WeightBudget(SHARES)
+    for _ in range(16):
+        budget.ask("accounts", 2)
+    assert {budget.refuse(ticket, 1.0, None) for ticket in budget.admit(0.0)} == {10}
 
 
 def test_refusals_in_a_row_silence_for_longer_and_an_answer_ends_that() -> None:
@@ -233,5 +253,5 @@ def test_room_is_what_could_be_sent_without_waiting_behind_those_who_wait_alread
     assert budget.room("accounts", 0.0) == 10
     budget.admit(0.0)
     assert budget.room("accounts", 0.0) == 10
-    budget.refuse(waits, 1.0, 5.0)
-    assert (budget.room("accounts", 2.0), budget.room("accounts", 7.0)) == (0, 10)
+    budget.refuse(waits, 1.0, 15.0)
+    assert (budget.room("accounts", 2.0), budget.room("accounts", 17.0)) == (0, 10)
