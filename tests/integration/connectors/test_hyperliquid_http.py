@@ -24,6 +24,9 @@ ACCOUNT = {
     "assetPositions": [{"type": "oneWay", "position": {"coin": "BTC", "szi": "-0.00003"}}],
     "time": 1700000000000,
 }
+BOARD = json.dumps(
+    {"leaderboardRows": [{"ethAddress": TRADER, "accountValue": "1", "windowPerformances": []}]}
+).encode()
 
 Reply = tuple[int, dict[str, str], bytes]
 
@@ -33,13 +36,14 @@ def ok(body: object) -> Reply:
 
 
 class Venue:
-    """Answers each request by what `answer` says of its body; `hang_up` closes instead of answering."""
+    """Answers each request by what `answer` says of its body; None hangs up, as do the first `dead` connections."""
 
     def __init__(self) -> None:
         self.asked: list[dict[str, Any]] = []
         self.answer: Callable[[dict[str, Any]], Reply | None] = self.usual
         self.scripted: deque[Reply | None] = deque()
         self.connections = 0
+        self.dead = 0
         self.url = ""
 
     def usual(self, body: dict[str, Any]) -> Reply | None:
@@ -67,6 +71,7 @@ class Venue:
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        number = self.connections
         try:
             while head := await reader.readuntil(b"\r\n\r\n"):
                 length = next(
@@ -74,7 +79,7 @@ class Venue:
                 )
                 body = json.loads(await reader.readexactly(length)) if length else {}
                 self.asked.append(body)
-                reply = self.answer(body)
+                reply = None if number <= self.dead else self.answer(body)
                 if reply is None:
                     break
                 status, headers, data = reply
@@ -188,6 +193,19 @@ async def test_a_dead_kept_alive_connection_is_tried_once_more_and_paid_twice(ve
         venue.scripted.append(None)
         assert (await http.account(TRADER)).time_ms == ACCOUNT["time"]
         assert http.spent_last_minute() == 20 + 2 * 2
+
+
+async def test_where_all_kept_alive_connections_are_dead_nobody_notices(venue: Venue) -> None:
+    with structlog.testing.capture_logs() as logs:
+        async with client(venue) as http:
+            await http.markets()
+            await asyncio.gather(*(http.account(TRADER) for _ in range(8)))
+            assert venue.connections > 2
+            venue.dead = venue.connections
+            assert (await http.account(TRADER)).time_ms == ACCOUNT["time"]
+            venue.scripted.append((200, {}, BOARD))
+            assert len(await rows_of(http)) == 1
+    assert logs == []
 
 
 async def test_a_venue_that_always_hangs_up_is_a_source_error(venue: Venue) -> None:

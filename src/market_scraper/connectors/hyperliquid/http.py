@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -115,24 +116,32 @@ class HyperliquidHttp:
         self._turnstile = Turnstile(budget, clock)
         self._listing = asyncio.Lock()
         self._client: httpx2.AsyncClient | None = None
+        self._anew: httpx2.AsyncClient | None = None  # a connection of its own for each request
         self._outages = {source: Outage(source) for source in (SOURCE, LEADERBOARD_SOURCE)}
         self._log = structlog.get_logger(__name__)
 
     async def __aenter__(self) -> Self:
-        self._client = httpx2.AsyncClient(
+        encryption = httpx2.create_ssl_context()  # read once, for both
+        self._client = self._connected(encryption, kept_alive=20)
+        self._anew = self._connected(encryption, kept_alive=0)
+        return self
+
+    def _connected(self, encryption: ssl.SSLContext, *, kept_alive: int) -> httpx2.AsyncClient:
+        return httpx2.AsyncClient(
             headers={"User-Agent": "market-scraper/2", "Accept": "application/json"},
+            verify=encryption,
             timeout=httpx2.Timeout(self._timeouts.request_s),
             # The venue drops idle connections after about 3 minutes (seen by others, 2026-04): be sooner.
-            limits=httpx2.Limits(max_connections=20, max_keepalive_connections=20, keepalive_expiry=60.0),
+            limits=httpx2.Limits(max_connections=20, max_keepalive_connections=kept_alive, keepalive_expiry=60.0),
         )
-        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._client is not None:
-            await self._client.aclose()
-            self._client = None
+        for client in (self._client, self._anew):
+            if client is not None:
+                await client.aclose()
+        self._client = self._anew = None
 
     async def markets(self) -> list[Market]:
         """All perps of the main dex and of the dexes of the followed symbols; a dex that is gone has none."""
@@ -192,7 +201,8 @@ class HyperliquidHttp:
                 try:
                     body = await self._fetch("GET", self._leaderboard_url, None, leaderboard.MAX_BODY_BYTES)
                 except STALE:
-                    body = await self._fetch("GET", self._leaderboard_url, None, leaderboard.MAX_BODY_BYTES)
+                    most = leaderboard.MAX_BODY_BYTES
+                    body = await self._fetch("GET", self._leaderboard_url, None, most, anew=True)
         except (_TooMany, TimeoutError, httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise self._failed(LEADERBOARD_SOURCE, _reason(error), SHAPE_RETRY_S) from error
         tally = leaderboard.Tally()
@@ -249,9 +259,9 @@ class HyperliquidHttp:
         request = msgspec.json.encode(body)
         weight = limits.weight_of(str(body["type"])) if most is None else most
         try:
-            ticket, number, data = await self._asked(kind, weight, request, again=True)
+            ticket, number, data = await self._asked(kind, weight, request, anew=False)
         except STALE:  # a kept-alive connection was dead; what was sent on it stays charged
-            ticket, number, data = await self._asked(kind, weight, request, again=False)
+            ticket, number, data = await self._asked(kind, weight, request, anew=True)
         spent: int | None = None
         try:
             answer = decode_answer(data, shape)
@@ -261,16 +271,16 @@ class HyperliquidHttp:
         self._outages[SOURCE].answered(number)
         return answer
 
-    async def _asked(self, kind: str, weight: int, request: bytes, *, again: bool) -> tuple[Ticket, int, bytearray]:
+    async def _asked(self, kind: str, weight: int, request: bytes, *, anew: bool) -> tuple[Ticket, int, bytearray]:
         """Send one request when the budget allows it; gives ticket, number and answer.
 
-        The ticket of an answer is the caller's to settle. `again`: a STALE connection is raised as such, to try anew.
+        The ticket of an answer is the caller's to settle. A STALE connection is raised as such, to try `anew`.
         """
         ticket = await self._turnstile.enter(kind, weight)
         number = self._outages[SOURCE].asked()
         try:
             async with self._deadline(self._timeouts.request_s):
-                return ticket, number, await self._fetch("POST", self._info_url, request, MAX_ANSWER_BYTES)
+                return ticket, number, await self._fetch("POST", self._info_url, request, MAX_ANSWER_BYTES, anew=anew)
         except _TooMany as error:
             wait_s = self._turnstile.refuse(ticket, error.retry_after_s)
             raise self._failed(SOURCE, str(error), wait_s, number) from error
@@ -280,7 +290,7 @@ class HyperliquidHttp:
             raise self._failed(SOURCE, _reason(error), RETRY_S if waiting_helps else None, number) from error
         except STALE as error:
             self._turnstile.give_up(ticket)
-            if again:
+            if not anew:
                 raise
             raise self._failed(SOURCE, _reason(error), RETRY_S, number) from error
         except (TimeoutError, httpx2.HTTPError, httpx2.InvalidURL) as error:
@@ -290,11 +300,13 @@ class HyperliquidHttp:
             self._turnstile.give_up(ticket)
             raise
 
-    async def _fetch(self, method: str, url: str, body: bytes | None, most: int) -> bytearray:
-        if self._client is None:
+    async def _fetch(self, method: str, url: str, body: bytes | None, most: int, *, anew: bool = False) -> bytearray:
+        """Give an answer's body. `anew`: over a new connection, for where one is dead all that idle may be."""
+        client = self._anew if anew else self._client
+        if client is None:
             raise RuntimeError("HyperliquidHttp is used outside of its `async with` block")
         headers = {"Content-Type": "application/json"} if body is not None else {}
-        async with self._client.stream(method, url, content=body, headers=headers) as response:
+        async with client.stream(method, url, content=body, headers=headers) as response:
             if response.status_code == 429:
                 raise _TooMany(_retry_after_s(response.headers.get("Retry-After")))
             response.raise_for_status()
