@@ -299,6 +299,27 @@ async def test_what_is_no_leaderboard_is_a_source_error(venue: Venue, body: byte
     assert caught.value.retry_after_s is not None
 
 
+@pytest.mark.parametrize(
+    ("reply", "wait_s"),
+    [
+        ((403, {}, b"blocked"), 5.0),
+        ((502, {}, b""), 5.0),
+        (None, 5.0),
+        ((200, {}, b"<html>"), 60.0),
+        ((429, {}, b""), 60.0),
+        ((429, {"Retry-After": "90"}, b""), 90.0),
+    ],
+)
+async def test_a_leaderboard_of_which_no_body_came_is_asked_for_again_soon(
+    venue: Venue, reply: Reply | None, wait_s: float
+) -> None:
+    venue.answer = lambda _: reply
+    async with client(venue) as http:
+        with pytest.raises(SourceError) as caught:
+            await rows_of(http)
+    assert caught.value.retry_after_s == wait_s
+
+
 async def test_a_body_that_ends_early_is_a_source_error(venue: Venue) -> None:
     cut: Reply = (200, {"Content-Length": "1000", "Connection": "close"}, b'{"leaderboardRows":[')
 

@@ -203,8 +203,12 @@ class HyperliquidHttp:
                 except STALE:
                     most = leaderboard.MAX_BODY_BYTES
                     body = await self._fetch("GET", self._leaderboard_url, None, most, anew=True)
-        except (_TooMany, TimeoutError, httpx2.HTTPError, httpx2.InvalidURL) as error:
-            raise self._failed(LEADERBOARD_SOURCE, _reason(error), SHAPE_RETRY_S) from error
+        except _TooMany as error:
+            wait_s = max(error.retry_after_s or 0.0, SHAPE_RETRY_S)
+            raise self._failed(LEADERBOARD_SOURCE, str(error), wait_s) from error
+        except (TimeoutError, httpx2.HTTPError, httpx2.InvalidURL) as error:
+            # No body of 40 MB came, so that asking again soon costs nobody much; who asks does so ever more rarely.
+            raise self._failed(LEADERBOARD_SOURCE, _reason(error), RETRY_S) from error
         tally = leaderboard.Tally()
         try:
             for part in leaderboard.slices(body, tally):
