@@ -58,7 +58,8 @@ class FrameReader:
                 return heard
             frame = messages.decode_frame(data)
             if type(frame) is messages.TradesFrame:
-                return self._trades(frame, data)
+                # The replay of a coin that has not traded is empty and names no coin: nothing is lost, and no news.
+                return self._trades(frame, data) if frame.data else PULSE
             if type(frame) is messages.AccountFrame:
                 return self._account(frame, now_s)
             return self._other(frame, now_s)

@@ -63,8 +63,9 @@ def test_a_confirmation_is_told_once(reader: FrameReader) -> None:
     assert reader.read(answer("subscribe"), 1.1) is PULSE
 
 
-def test_a_frame_of_no_prints_loses_none(reader: FrameReader) -> None:
+def test_a_frame_of_no_prints_loses_none_and_is_no_news(reader: FrameReader) -> None:
     assert reader.read(frame("trades", []), 1.0) is PULSE
+    assert (reader.parked, reader.notes) == (0, [])
 
 
 def test_a_broken_frame_of_a_foreign_coin_may_be_a_broken_one_of_ours(reader: FrameReader) -> None:
