@@ -198,9 +198,12 @@ class MidsFrame(_Frame, tag="allMids"):
 
 
 class CandleFrame(_Frame, tag="candle", gc=False):
-    """A forming bar, sent again while it forms; never flagged closed."""
+    """A forming bar, sent again while it forms; never flagged closed.
 
-    data: WireCandle
+    The wire has one bar; the venue's pages say a list of them (facts 4.3), so that is read too.
+    """
+
+    data: WireCandle | list[WireCandle]
 
 
 class ContextFrame(_Frame, tag="activeAssetCtx", gc=False):

@@ -106,6 +106,11 @@ def candle(wire: WireCandle) -> Candle:
     return Candle(t_ms=wire.t, o=wire.o, h=wire.h, l=wire.l, c=wire.c, v=wire.v, n=wire.n)
 
 
+def newest_bar(wire: WireCandle | Sequence[WireCandle]) -> WireCandle | None:
+    """Give the bar that forms; those before it in a list have closed, and closed ones are asked for."""
+    return wire if isinstance(wire, WireCandle) else max(wire, key=lambda bar: bar.t, default=None)
+
+
 def candle_key(wire: WireCandle) -> tuple[Symbol, Interval]:
     """Give the series that a bar belongs to; its open time must lie on the interval's grid."""
     try:

@@ -112,8 +112,8 @@ class FrameReader:
                 self.session.heard_of("allMids", frame.data.dex or "", now_s)
                 return PulseHeard(parse.mids(frame.data, self._table.symbols))
             case messages.CandleFrame():
-                symbol, interval = parse.candle_key(frame.data)
-                return CandleHeard(symbol, interval, parse.candle(frame.data))
+                bar = parse.newest_bar(frame.data)
+                return PULSE if bar is None else CandleHeard(*parse.candle_key(bar), parse.candle(bar))
             case messages.ContextFrame():
                 return ContextHeard(parse.context(frame.data.coin, frame.data.ctx))
             case messages.AnswerFrame():

@@ -8,9 +8,9 @@ from market_scraper.connectors.hyperliquid.addresses import AddressTable
 from market_scraper.connectors.hyperliquid.reader import MAX_NOTES, PULSE, FrameReader
 from market_scraper.connectors.hyperliquid.session import Session
 from market_scraper.connectors.hyperliquid.table import MarketTable
-from market_scraper.domain.market import Market
-from market_scraper.domain.values import Symbol
-from market_scraper.ports.sources import FrameLost, PrintsHeard, PulseHeard, TradesSubscribed
+from market_scraper.domain.market import Candle, Market
+from market_scraper.domain.values import Interval, Symbol
+from market_scraper.ports.sources import CandleHeard, FrameLost, PrintsHeard, PulseHeard, TradesSubscribed
 
 BTC = Symbol("BTC")
 TRADES: dict[str, object] = {"type": "trades", "coin": "BTC"}
@@ -66,6 +66,17 @@ def test_a_confirmation_is_told_once(reader: FrameReader) -> None:
 def test_a_frame_of_no_prints_loses_none_and_is_no_news(reader: FrameReader) -> None:
     assert reader.read(frame("trades", []), 1.0) is PULSE
     assert (reader.parked, reader.notes) == (0, [])
+
+
+def test_a_bar_is_read_alone_and_in_a_list_of_which_the_newest_forms(reader: FrameReader) -> None:
+    old = {"t": 60_000, "T": 119_999, "s": "BTC", "i": "1m", "o": "2", "c": "3", "h": "4", "l": "1", "v": "5", "n": 6}
+    new = old | {"t": 120_000, "c": "2.5"}
+    expected = CandleHeard(BTC, Interval.M1, Candle(t_ms=120_000, o=2.0, h=4.0, l=1.0, c=2.5, v=5.0, n=6))
+    assert [reader.read(frame("candle", data), 1.0) for data in (new, [new], [new, old], [])] == [
+        *[expected] * 3,
+        PULSE,
+    ]
+    assert reader.parked == 0
 
 
 def test_a_broken_frame_of_a_foreign_coin_may_be_a_broken_one_of_ours(reader: FrameReader) -> None:
