@@ -260,9 +260,9 @@ class FakeHttp:
         self.asked.append(("markets",))
         return _given(self.listed)
 
-    async def contexts(self) -> list[MarketContext]:
+    async def contexts(self) -> tuple[list[Market], list[MarketContext]]:
         self.asked.append(("contexts",))
-        return _given(self.states)
+        return _given(self.listed), _given(self.states)
 
     async def candles(
         self, symbol: Symbol, interval: Interval, start_ms: int, end_ms: int, *, urgent: bool = False

@@ -50,7 +50,10 @@ class Listing:
 
 
 class MarketsCollector:
-    """Asks for listings and contexts (mark, mid, open interest) over REST; 80 of 1,200 weight a minute."""
+    """Asks for listings and contexts (mark, mid, open interest) over REST; 80 of 1,200 weight a minute.
+
+    The venue tells a listing with the contexts too. It is asked for by itself for dexes that come and go.
+    """
 
     def __init__(self, *, http: VenueHttp, bus: Bus, clock: Clock, reporter: Reporter, listing: Listing) -> None:
         self._http = http
@@ -90,13 +93,20 @@ class MarketsCollector:
     async def _list(self, *, is_first: bool) -> None:
         # Told at the start of each run, though we knew it before: others may hear of it for the first time.
         if self._listing.learn(await self._http.markets()) or (is_first and self._listing.markets):
-            await self._bus.publish(
-                [MarketsListed(known_at_ms=self._clock.now_ms(), markets=tuple(self._listing.markets))]
-            )
+            await self._bus.publish([self._listed()])
 
     async def _ask_contexts(self) -> None:
-        contexts = [c for c in await self._http.contexts() if c.symbol in self._listing.symbols]
+        """What comes with them of the listing is told at once, for a delisted coin's positions end without a print."""
+        markets, contexts = await self._http.contexts()
+        events: list[Event] = [self._listed()] if self._listing.learn(markets) else []
         now_ms = self._clock.now_ms()
-        events: list[Event] = [MarketContextChanged(known_at_ms=now_ms, context=context) for context in contexts]
+        events += [
+            MarketContextChanged(known_at_ms=now_ms, context=context)
+            for context in contexts
+            if context.symbol in self._listing.symbols
+        ]
         if events:
             await self._bus.publish(events)
+
+    def _listed(self) -> MarketsListed:
+        return MarketsListed(known_at_ms=self._clock.now_ms(), markets=tuple(self._listing.markets))

@@ -24,7 +24,9 @@ class VenueHttp(Protocol):
         """All perps of the main dex and of the dexes of the followed symbols."""
         ...
 
-    async def contexts(self) -> list[MarketContext]: ...
+    async def contexts(self) -> tuple[list[Market], list[MarketContext]]:
+        """The states of all markets of those dexes, with the listing that the venue tells with them."""
+        ...
 
     async def candles(
         self, symbol: Symbol, interval: Interval, start_ms: int, end_ms: int, *, urgent: bool = False

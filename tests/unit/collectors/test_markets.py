@@ -91,13 +91,17 @@ async def test_a_symbol_that_the_venue_does_not_list_is_said_and_looked_for_unti
     assert listings == [[BTC], [BTC, ETH]]
 
 
-async def test_a_delisting_is_told() -> None:
+async def test_a_delisting_is_told_with_the_next_contexts_and_before_them() -> None:
     bench = Bench()
     async with bench.running():
         bench.http.listed = [market(is_delisted=True)]
-        await bench.clock.advance(LIST_EVERY_S + CONTEXTS_EVERY_S)
-    last = [e for e in bench.heard if isinstance(e, MarketsListed)][-1]
-    assert last.markets[0].is_delisted
+        bench.heard.clear()
+        await bench.clock.advance(CONTEXTS_EVERY_S)
+    listed, changed = bench.heard
+    assert isinstance(listed, MarketsListed)
+    assert isinstance(changed, MarketContextChanged)
+    assert listed.markets[0].is_delisted
+    assert bench.asked("markets") == 1
 
 
 async def test_a_market_that_is_no_longer_in_the_listing_keeps_its_last_one() -> None:

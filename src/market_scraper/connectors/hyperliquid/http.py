@@ -156,16 +156,19 @@ class HyperliquidHttp:
         self._table.learn(listed)
         return listed
 
-    async def contexts(self) -> list[MarketContext]:
-        """The states of all markets of those dexes; one that makes no sense is parked."""
+    async def contexts(self) -> tuple[list[Market], list[MarketContext]]:
+        """The listings of those dexes and the states of their markets; a state that makes no sense is parked."""
+        listed: list[Market] = []
         found: list[MarketContext] = []
         for dex in self._table.dexes:
             body = _of_dex("metaAndAssetCtxs", dex)
             wire = await self._info(LISTINGS, body, tuple[WireMeta, list[WireAssetContext]])
             good, parked = parse.contexts(wire)
+            listed += parse.markets(wire[0], dex)
             found += good
             self._say_parked("contexts", parked)
-        return found
+        self._table.learn(listed)
+        return listed, found
 
     async def candles(
         self, symbol: Symbol, interval: Interval, start_ms: int, end_ms: int, *, urgent: bool = False
