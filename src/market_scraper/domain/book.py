@@ -1,8 +1,10 @@
 """One trader's book in one coin, what an account answer says of it, and the small arithmetic of both."""
 
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 import msgspec
+from msgspec import structs
 
 from market_scraper.domain.market import Market
 from market_scraper.domain.positions import Cause, Position, PositionState
@@ -62,6 +64,24 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
     liquidation_px: float | None
     account_value: float
     net_share: float | None = None
+
+
+def in_lots(position: Position, sz_decimals: int) -> Position:
+    """The position in lots of 10**-sz_decimals coins, where the venue has another lot than when it was stored.
+
+    A size that is no whole number of them is no base any more.
+    """
+    if position.sz_decimals == sz_decimals:
+        return position
+    ratio = Fraction(10) ** (sz_decimals - position.sz_decimals)
+    net_lots = round(position.net_lots * ratio)
+    position = structs.replace(position, sz_decimals=sz_decimals, net_lots=net_lots)
+    if position.lots is None:
+        return position
+    lots = position.lots * ratio
+    if lots.denominator == 1:
+        return structs.replace(position, lots=lots.numerator)
+    return structs.replace(position, lots=None, state=_UNKNOWN, doubt=None, because=None, since_ms=None, entry_px=None)
 
 
 def book_of(position: Position, ticks: float, *, is_whole: bool) -> Book:

@@ -13,7 +13,7 @@ import heapq
 from collections.abc import Collection, Iterable, Sequence
 from math import floor
 
-from market_scraper.domain.book import NANO, Answer, Book, book_of, cast_doubt, cost_after, position_of, prune
+from market_scraper.domain.book import NANO, Answer, Book, book_of, cast_doubt, cost_after, in_lots, position_of, prune
 from market_scraper.domain.events import PositionChanged
 from market_scraper.domain.joining import Joiner, LedgerCounts
 from market_scraper.domain.market import PRICE_AND_SIZE_DECIMALS, Market, Print
@@ -121,7 +121,8 @@ class CoinLedger:
             self._version = max(self._version, position.version)
             self._known_ms = max(self._known_ms, position.t_ms, position.version // 1000)
             self._counted_to_ms = max(self._counted_to_ms, position.t_ms)
-            self._books[position.trader] = book_of(position, self._ticks, is_whole=position.epoch_ms == epoch_ms)
+            ours = in_lots(position, self.market.sz_decimals)
+            self._books[position.trader] = book_of(ours, self._ticks, is_whole=position.epoch_ms == epoch_ms)
 
     # -- prints --------------------------------------------------------------------------------------------------
 

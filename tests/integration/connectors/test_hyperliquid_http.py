@@ -132,6 +132,24 @@ async def test_a_context_that_makes_no_sense_is_parked(venue: Venue) -> None:
     assert (context.symbol, context.mid, context.open_interest) == (BTC, None, 5.5)
 
 
+async def test_a_lot_that_changes_is_said_once_and_not_taken_over(venue: Venue) -> None:
+    finer = {"universe": [{"name": "BTC", "szDecimals": 6}, {"name": "ETH", "szDecimals": 4}]}
+    with structlog.testing.capture_logs() as logs:
+        async with client(venue) as http:
+            await http.markets()
+            venue.scripted.extend([ok(finer), ok([finer, [{"openInterest": "1"}, {"openInterest": "1"}]])])
+            listed = await http.markets()
+            also_listed, _ = await http.contexts()
+            sizes = []
+            for szi in ("-0.00003", "-0.000031"):
+                position = {"type": "oneWay", "position": {"coin": "BTC", "szi": szi}}
+                venue.scripted.append(ok(ACCOUNT | {"assetPositions": [position]}))
+                sizes.append((await http.account(TRADER)).positions[0].lots)
+    assert [market.sz_decimals for market in listed] == [market.sz_decimals for market in also_listed] == [5, 4]
+    assert sizes == [-3, None]
+    assert [(entry["event"], entry["sz_decimals"], entry["kept"]) for entry in logs] == [("lot_changed", 6, 5)]
+
+
 async def test_candles_come_in_order_and_cost_what_came(venue: Venue) -> None:
     bar = {"T": 0, "s": "BTC", "i": "1m", "o": "2", "c": "3", "h": "4", "l": "1", "v": "0.0", "n": 0}
     venue.scripted.append(ok([bar | {"t": 120_000}, bar | {"t": 60_000}, bar | {"t": 180_000, "h": "nan"}]))

@@ -4,6 +4,7 @@ from fractions import Fraction
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -329,6 +330,19 @@ def test_a_restored_ledger_goes_on_where_the_rows_stopped() -> None:
     assert [(f.after.trader, f.after.lots, f.after.net_lots) for f in facts] == [(ANN, 57, 7), (BOB, None, -7)]
     assert facts[0].after.version > fact.after.version
     assert again.is_exact(ANN)
+
+
+@pytest.mark.parametrize(("decimals", "size"), [(7, 0.0005), (4, 0.0005), (3, None)])
+def test_rows_of_another_lot_are_taken_up_as_the_coins_that_they_were(decimals: int, size: float | None) -> None:
+    """50 lots of 1e-5 coins; what is no whole number of the new lots is known no more."""
+    fact = exact_at(45).prints(print_(20_000, ANN, BOB, 5))[0]
+    assert fact.after.size == 0.0005
+    again = CoinLedger(msgspec.structs.replace(BTC, sz_decimals=decimals))
+    again.restore([fact.after], [], epoch_ms=0)
+    after = again.count(Advance(fresh=(print_(20_100, ANN, BOB, 1),)), known_at_ms=20_200)[0].after
+    assert after.size == (None if size is None else pytest.approx(size + 10.0**-decimals))
+    assert (after.state is PositionState.EXACT) == (size is not None)
+    assert size is None or after.entry_px == pytest.approx(80_000.0, rel=1e-3)
 
 
 def test_sizes_of_all_traders_move_by_nothing_in_sum() -> None:

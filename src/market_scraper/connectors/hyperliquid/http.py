@@ -114,6 +114,7 @@ class HyperliquidHttp:
             limit=weight_per_minute,
         )
         self._turnstile = Turnstile(budget, clock)
+        self._rescaled: set[Symbol] = set()  # listed with another lot than the one that is kept
         self._listing = asyncio.Lock()
         self._client: httpx2.AsyncClient | None = None
         self._anew: httpx2.AsyncClient | None = None  # a connection of its own for each request
@@ -153,8 +154,7 @@ class HyperliquidHttp:
         listed: list[Market] = []
         for dex in dexes:
             listed += parse.markets(await self._info(LISTINGS, _of_dex("meta", dex), WireMeta), dex)
-        self._table.learn(listed)
-        return listed
+        return self._learnt(listed)
 
     async def contexts(self) -> tuple[list[Market], list[MarketContext]]:
         """The listings of those dexes and the states of their markets; a state that makes no sense is parked."""
@@ -167,8 +167,7 @@ class HyperliquidHttp:
             listed += parse.markets(wire[0], dex)
             found += good
             self._say_parked("contexts", parked)
-        self._table.learn(listed)
-        return listed, found
+        return self._learnt(listed), found
 
     async def candles(
         self, symbol: Symbol, interval: Interval, start_ms: int, end_ms: int, *, urgent: bool = False
@@ -327,6 +326,23 @@ class HyperliquidHttp:
     def _failed(self, source: str, reason: str, retry_after_s: float | None, request: int | None = None) -> SourceError:
         self._outages[source].failed(reason, request)
         return SourceError(source, reason, retry_after_s=retry_after_s)
+
+    def _learnt(self, listed: list[Market]) -> list[Market]:
+        """The listing as the table keeps it; a coin whose lot is not what it was is said once."""
+        kept = self._table.learn(listed)
+        for told, market in zip(listed, kept, strict=True):
+            if told.sz_decimals == market.sz_decimals:
+                self._rescaled.discard(told.symbol)
+            elif told.symbol not in self._rescaled:
+                self._rescaled.add(told.symbol)
+                self._log.warning(
+                    "lot_changed",
+                    symbol=told.symbol,
+                    sz_decimals=told.sz_decimals,
+                    kept=market.sz_decimals,
+                    until="the next start; prints and positions finer than the kept lot are refused",
+                )
+        return kept
 
     def _say_parked(self, what: str, reasons: Sequence[str]) -> None:
         if reasons:

@@ -30,5 +30,23 @@ def test_a_market_that_leaves_the_listing_keeps_its_lot() -> None:
     assert not table.is_empty
 
 
+def test_a_coin_keeps_the_lot_that_it_was_first_listed_with_and_takes_over_all_else() -> None:
+    table = MarketTable([BTC])
+    table.learn([Market(symbol=BTC, sz_decimals=5, max_leverage=40)])
+    told = Market(symbol=BTC, sz_decimals=4, max_leverage=20, is_delisted=True)
+    foreign = Market(symbol=TSLA, sz_decimals=3, max_leverage=9)
+    kept = [Market(symbol=BTC, sz_decimals=5, max_leverage=20, is_delisted=True), foreign]
+    assert table.learn([told, foreign]) == kept
+    assert table.get("BTC") == kept[0]
+
+
+def test_a_listing_that_says_nothing_new_leaves_the_market_as_it_is() -> None:
+    table = MarketTable([BTC])
+    table.learn([Market(symbol=BTC, sz_decimals=5, max_leverage=40)])
+    before = table.get("BTC")
+    table.learn([Market(symbol=BTC, sz_decimals=5, max_leverage=40)])
+    assert table.get("BTC") is before
+
+
 def test_a_coins_name_says_its_dex() -> None:
     assert (dex_of("BTC"), dex_of("xyz:TSLA")) == ("", "xyz")
