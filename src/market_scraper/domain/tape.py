@@ -28,8 +28,8 @@ KEYS_HELD = 10_000
 SILENCE_S = 4.0
 """`allMids` comes every 2 s (facts 4.3) and a socket may run 2 s late: silence that long means a loss."""
 
-PACE_BLOCKS = 32
-"""Blocks whose mean distance says how often the coin trades."""
+PACE_BLOCKS, PACE_BLOCKS_LEAST = 32, 8
+"""Blocks whose mean distance says how often the coin trades, and with how few of them a beginning says so."""
 
 UNUSUAL = 10.0
 """Mean distances without a print that are unusual: of independent prints one stretch in 22,000 is as long."""
@@ -169,10 +169,15 @@ class CoinTape:
         return advance
 
     def hear(self, socket: str, prints: Sequence[Print], now_s: float) -> Advance:
-        """Take a live frame: whole blocks. Without an open interval it is no use and is left alone."""
+        """Take a live frame: whole blocks. Without an open interval it is no use and is left alone.
+
+        One that breaks a silence past believing ends the interval: what was printed meanwhile it may not have brought.
+        """
         interval = self._intervals.get(socket)
         if interval is None or not prints:
             return NOTHING
+        if now_s - interval.heard_s >= self._silence_s and now_s - interval.heard_s >= 2 * self._unusual_s():
+            return self.end(socket, "mute", now_s)  # perhaps: nobody knows what it has missed meanwhile
         interval.missed_since_s = None
         interval.heard_s = now_s
         newest = prints[-1].time_ms
@@ -295,8 +300,9 @@ class CoinTape:
     def _unusual_s(self) -> float:
         """How long a silence is unusual, by how often the coin traded of late."""
         blocks, unusual_s = self._order, UNUSUAL_MOST_S
-        if len(blocks) > PACE_BLOCKS:
-            unusual_s = UNUSUAL * max(0, blocks[-1] - blocks[-1 - PACE_BLOCKS]) / PACE_BLOCKS / 1000
+        many = min(len(blocks) - 1, PACE_BLOCKS)
+        if many >= PACE_BLOCKS_LEAST:
+            unusual_s = UNUSUAL * max(0, blocks[-1] - blocks[-1 - many]) / many / 1000
         return max(self._silence_s, min(unusual_s, UNUSUAL_MOST_S))
 
     def _unheard_before(self, interval: _Interval) -> TapeGap | None:

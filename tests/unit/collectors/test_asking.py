@@ -70,7 +70,7 @@ def make(*markets: Market, deaf: Symbol | None = None) -> Bench:
                 "s1",
                 [print_(T0 - 60_000, NOBODY, NOBODY), print_(T0 - 1_000, NOBODY, NOBODY)],
                 replay=True,
-                now_s=0.0,
+                now_s=1_000.0,
                 known_at_ms=T0,
             )
     made = Bench(clock, http, asker, watches)
@@ -164,7 +164,7 @@ async def test_several_candidates_are_asked_again_soon_until_one_is_left() -> No
             bench.feed(trader=ANN)
             await bench.clock.advance(0.5)
         bench.watches[BTC].hear_prints(
-            "s1", [print_(bench.clock.now_ms(), ANN, BOB, 3)], replay=False, now_s=0.0, known_at_ms=T0
+            "s1", [print_(bench.clock.now_ms(), ANN, BOB, 3)], replay=False, now_s=1_000.0, known_at_ms=T0
         )
         bench.http.account_of = lambda trader, _: answer(trader, bench.clock.now_ms(), 10)
         await bench.pass_s(12.0)
@@ -175,7 +175,7 @@ async def test_several_candidates_are_asked_again_soon_until_one_is_left() -> No
 async def test_who_is_left_with_several_bases_in_one_coin_is_asked_again_soon_though_another_coin_is_sure() -> None:
     bench = make(market(), market(ETH))
     bench.watches[BTC].hear_prints(
-        "s1", [print_(bench.clock.now_ms(), ANN, BOB, 3)], replay=False, now_s=0.0, known_at_ms=T0
+        "s1", [print_(bench.clock.now_ms(), ANN, BOB, 3)], replay=False, now_s=1_000.0, known_at_ms=T0
     )
     bench.asker.seen(ANN, "", is_unknown=True)
     async with running(bench):
@@ -213,14 +213,16 @@ async def test_the_best_rated_are_asked_first_though_others_were_wanted_before_a
 async def test_a_size_outweighs_a_vote_only_by_its_share_of_open_interest() -> None:
     """Before the first open interest a size is no share of anything: a million lots must not push voters back."""
     bench = make()
-    bench.watches[BTC].hear_prints("s1", [print_(T0, CAT, NOBODY, 1_000_000)], replay=False, now_s=0.0, known_at_ms=T0)
+    bench.watches[BTC].hear_prints(
+        "s1", [print_(T0, CAT, NOBODY, 1_000_000)], replay=False, now_s=1_000.0, known_at_ms=T0
+    )
     bench.asker.seen(CAT, "", is_unknown=True)
     rate(bench, 1, 2)
     async with running(bench):
         await bench.pass_s(0.5)
     assert bench.asked[:3] == [address(1), address(2), CAT]
     again = make()
-    again.watches[BTC].hear_prints("s1", [print_(T0, CAT, BOB, 1_000_000)], replay=False, now_s=0.0, known_at_ms=T0)
+    again.watches[BTC].hear_prints("s1", [print_(T0, CAT, BOB, 1_000_000)], replay=False, now_s=1_000.0, known_at_ms=T0)
     again.asker.seen(CAT, "", is_unknown=True)
     rate(again, *range(10, 40))
     assert again.asker.worth.hear_open_interest(BTC, 1_000_000.0)
@@ -253,10 +255,10 @@ async def test_after_a_gap_everybody_is_asked_anew() -> None:
         await bench.pass_s(5.0)
         assert all(map(bench.is_exact, everyone))
         watch = bench.watches[BTC]
-        watch.end("s1", "lost", now_s=0.0, known_at_ms=T0)
+        watch.end("s1", "lost", now_s=1_000.0, known_at_ms=T0)
         await bench.clock.advance(20.0)
         now = bench.clock.now_ms()
-        watch.hear_prints("s1", [print_(now - 500), print_(now)], replay=True, now_s=0.0, known_at_ms=now)
+        watch.hear_prints("s1", [print_(now - 500), print_(now)], replay=True, now_s=1_000.0, known_at_ms=now)
         assert not any(map(bench.is_exact, everyone))
         bench.asker.want_everyone(watch)
         bench.http.asked.clear()
@@ -269,10 +271,10 @@ async def test_right_after_a_gap_nobody_is_asked_in_vain() -> None:
     bench = make()
     bench.asker.seen(ANN, "", is_unknown=True)
     watch = bench.watches[BTC]
-    watch.end("s1", "lost", now_s=0.0, known_at_ms=T0)
+    watch.end("s1", "lost", now_s=1_000.0, known_at_ms=T0)
     await bench.clock.advance(20.0)
     now = bench.clock.now_ms()
-    watch.hear_prints("s1", [print_(now - 500), print_(now)], replay=True, now_s=0.0, known_at_ms=now)
+    watch.hear_prints("s1", [print_(now - 500), print_(now)], replay=True, now_s=1_000.0, known_at_ms=now)
     async with running(bench):
         await bench.pass_s(3.0)
         assert bench.asked == []
@@ -287,10 +289,10 @@ async def test_who_is_unknown_on_a_coin_that_began_later_is_wanted_though_settle
         await bench.pass_s(5.0)
         assert bench.is_exact(ANN, BTC)
         watch = bench.watches[ETH]
-        watch.hear_prints("s1", [print_(T0), print_(T0 + 1)], replay=True, now_s=0.0, known_at_ms=T0)
+        watch.hear_prints("s1", [print_(T0), print_(T0 + 1)], replay=True, now_s=1_000.0, known_at_ms=T0)
         await bench.pass_s(5.0)
         bench.http.asked.clear()
-        bench.asker.planner.want(Target(BOB), 1e9, now_s=0.0)
+        bench.asker.planner.want(Target(BOB), 1e9, now_s=1_000.0)
         bench.asker.seen(ANN, "", is_unknown=True)
         await bench.pass_s(5.0)
     assert set(bench.asked) >= {ANN, BOB}
@@ -383,7 +385,7 @@ async def test_who_is_wanted_and_trades_is_weighed_by_what_it_holds_now() -> Non
     async with running(bench):
         now = bench.clock.now_ms()
         watch = bench.watches[BTC]
-        watch.hear_prints("s1", [print_(now, ANN, NOBODY, 500)], replay=False, now_s=0.0, known_at_ms=now)
+        watch.hear_prints("s1", [print_(now, ANN, NOBODY, 500)], replay=False, now_s=1_000.0, known_at_ms=now)
         bench.asker.seen(ANN, "", is_unknown=True)
         await bench.pass_s(0.5)
         bench.http.room = 1_000
@@ -395,9 +397,9 @@ async def test_no_coin_is_asked_for_while_another_has_just_begun_anew() -> None:
     bench = make(market(), market(ETH))
     bench.asker.seen(ANN, "", is_unknown=True)
     watch = bench.watches[ETH]
-    watch.end("s1", "lost", now_s=0.0, known_at_ms=T0)
+    watch.end("s1", "lost", now_s=1_000.0, known_at_ms=T0)
     now = bench.clock.now_ms()
-    watch.hear_prints("s1", [print_(now - 1), print_(now)], replay=True, now_s=0.0, known_at_ms=now)
+    watch.hear_prints("s1", [print_(now - 1), print_(now)], replay=True, now_s=1_000.0, known_at_ms=now)
     async with running(bench):
         await bench.pass_s(3.0)
         assert bench.asked == []
@@ -408,7 +410,7 @@ async def test_no_coin_is_asked_for_while_another_has_just_begun_anew() -> None:
 async def test_a_coin_without_a_socket_is_not_asked_for() -> None:
     bench = make()
     bench.asker.seen(ANN, "", is_unknown=True)
-    bench.watches[BTC].end("s1", "lost", now_s=0.0, known_at_ms=T0)
+    bench.watches[BTC].end("s1", "lost", now_s=1_000.0, known_at_ms=T0)
     async with running(bench):
         await bench.clock.advance(2.0)
     assert bench.asked == []

@@ -310,6 +310,16 @@ def test_where_that_replay_reaches_back_to_what_was_known_its_prints_are_late_an
     assert (advance.gap, times(advance.late)) == (None, [103_000])
 
 
+def test_a_socket_that_speaks_again_after_a_silence_past_believing_has_lost_its_word() -> None:
+    tape = quiet_tape()
+    tape.hear_time("s1", 109_000, 109.0)
+    assert tape.hear("s1", blocks(110_500), 110.5).fresh == ()
+    assert tape.covered_by() == ["s2"]
+    assert tape.hear("s2", blocks(110_500), 110.6).gap is None
+    assert tape.covered_by() == []
+    assert tape.hear_replay("s1", blocks(110_500, 111_000), 111.0).gap == TapeGap(107_000, 110_500)
+
+
 def test_sockets_that_were_mute_for_a_while_and_speak_again_are_found_out_by_one_that_was_not() -> None:
     tape = quiet_tape(sockets=("s1",))
     assert tape.hear_replay("s2", blocks(103_000, 104_000), 104.5).gap is None  # it waits for the other one
