@@ -56,6 +56,11 @@ stop_started() {
     return "$code"
 }
 
+all_live() {
+    local name
+    for name in "${!pid_of[@]}"; do born "${pid_of[$name]}" >/dev/null || return 1; done
+}
+
 # Ctrl-C, or somebody wants us to end: so does what we started.
 # shellcheck disable=SC2317,SC2329  # a trap calls it
 interrupted() {
@@ -142,10 +147,13 @@ if [[ -n $background ]]; then
     exit "$late"
 fi
 say "Ctrl-C stops it"
+# Not `wait -n`: a signal that comes in the moment before it would be heard only once a child ends.
+while all_live; do sleep 0.5 || true; done
 code=0
-wait -n "${pid_of[@]}" || code=$?
 for name in "${!pid_of[@]}"; do
     if ! born "${pid_of[$name]}" >/dev/null; then
+        code=0
+        wait "${pid_of[$name]}" || code=$?
         tell "$name (pid ${pid_of[$name]}) ended with exit code $code"
         rm -f "$RUN/$name.pid" "$RUN/$name.out"
     fi
