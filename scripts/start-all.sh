@@ -56,9 +56,10 @@ stop_started() {
     return "$code"
 }
 
+# Whether all that we started lives: bash has waited for a child that has ended, and there is no such process any more.
 all_live() {
     local name
-    for name in "${!pid_of[@]}"; do born "${pid_of[$name]}" >/dev/null || return 1; done
+    for name in "${!pid_of[@]}"; do kill -0 "${pid_of[$name]}" 2>/dev/null || return 1; done
 }
 
 # Ctrl-C, or somebody wants us to end: so does what we started.
@@ -147,8 +148,10 @@ if [[ -n $background ]]; then
     exit "$late"
 fi
 say "Ctrl-C stops it"
-# Not `wait -n`: a signal that comes in the moment before it would be heard only once a child ends.
-while all_live; do sleep 0.5 || true; done
+# Builtins alone, and not `wait -n`. A Ctrl-C in the moment before that would be heard only once a child ends, and one
+# that finds bash waiting for a sleep, or a subshell, which ends by itself just then, would never be heard.
+exec 8<> <(:)
+while all_live; do read -r -t 0.5 -u 8 _ || true; done
 code=0
 for name in "${!pid_of[@]}"; do
     if ! born "${pid_of[$name]}" >/dev/null; then
