@@ -1,5 +1,6 @@
 """Shared by every test: where the recordings are, and what a missing one means."""
 
+import gc
 import os
 import sys
 from collections.abc import Iterator
@@ -87,6 +88,12 @@ def shared_redis(stack: ExitStack, folders: pytest.TempPathFactory, *options: st
     except redis.Unavailable as error:
         missing(str(error))
         raise  # not reached
+
+
+def pytest_collection_finish() -> None:
+    """Leave what is there before the first test out of the garbage collector's sight: it stays, and it is a lot."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(optionalhook=True)
