@@ -26,7 +26,7 @@ async def counted(venue: Process, program: Process, is_so: Callable[[dict[str, A
         return dict(stats)
 
 
-@pytest.mark.parametrize("is_killed", [True, False])
+@pytest.mark.parametrize("is_killed", [True, pytest.param(False, marks=pytest.mark.proof)])  # the harder one always
 async def test_a_server_that_starts_again_at_once_never_meets_429(tmp_path: Path, is_killed: bool) -> None:
     async with paper_venue(tmp_path, traders=600, speed=SPEED) as venue:
         async with server(tmp_path, venue) as program:
