@@ -68,11 +68,12 @@ def no_gap_at_restart() -> None:
 
     def init(self: Any, symbol: Any, *, mark: Any = None, **others: Any) -> None:
         honest_init(self, symbol, mark=mark, **others)
-        self.just_restored = mark is not None
+        self.restored_to_ms = None if mark is None else mark.watermark_ms
 
     def break_(self: Any, since_ms: int, until_ms: int) -> Any:
-        if self.just_restored:
-            self.just_restored = False
+        """The gap itself, and whatever shows later that there was one."""
+        if self.restored_to_ms is not None and since_ms <= self.restored_to_ms:
+            self.restored_to_ms = max(self.restored_to_ms, until_ms)
             return _join(self, since_ms, until_ms)
         return honest_break(self, since_ms, until_ms)
 
