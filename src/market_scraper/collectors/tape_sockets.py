@@ -36,7 +36,7 @@ RESUBSCRIBE_S, RESUBSCRIBE_MOST_S = 8.0, 300.0
 
 @dataclass(slots=True)
 class _Probe:
-    """One coin's unusual silence: whom we subscribed anew last, and when the next one is due."""
+    """One coin's unusual silence: the socket that was asked for a replay last, and when the next try is due."""
 
     name: str = ""
     not_before_s: float = -math.inf
@@ -270,9 +270,11 @@ class TapeSockets:
         if is_mute and probe.name in self._heard_s:
             self._end_all(probe.name, "mute")
             self._reconnect(probe.name, f"no trades of {symbol}, and no replay")
+            probe.name = ""
         elif name in self._heard_s:
             self._open[name].renew_trades(symbol)
-        probe.name, probe.not_before_s = name, now_s + probe.delay_s
+            probe.name = name
+        probe.not_before_s = now_s + probe.delay_s
         probe.delay_s = min(2 * probe.delay_s, RESUBSCRIBE_MOST_S)
 
     def _reconnect(self, name: str, reason: str) -> None:

@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice, pairwise
+from operator import attrgetter
 
 import msgspec
 
@@ -458,8 +459,4 @@ def _in_order(prints: Sequence[Print]) -> Sequence[Print]:
     """By rising block time, whatever order the venue chose; within a block as they came."""
     if all(earlier.time_ms <= later.time_ms for earlier, later in pairwise(prints)):
         return prints
-    return sorted(prints, key=_block_time)
-
-
-def _block_time(p: Print) -> int:
-    return p.time_ms
+    return sorted(prints, key=attrgetter("time_ms"))
